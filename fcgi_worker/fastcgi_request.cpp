@@ -1,0 +1,154 @@
+#include "fcgi_worker/fastcgi_request.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <poll.h>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <system_error>
+
+namespace mana::fcgi_worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds read_patience{5}; // for one read; nginx has the whole body before it begins
+constexpr std::size_t chunk_bytes = 8'000;       // no more than libfcgi's buffer, which it writes at once
+
+constexpr std::string_view digits = "0123456789";
+
+// Milliseconds since nginx passed the request on, by REQUEST_START ($msec: "1700000000.123"). Both run on
+// one host: between them is a unix socket.
+std::chrono::milliseconds since(std::string_view started) {
+    double seconds = 0;
+    const auto [end, failure] = std::from_chars(started.data(), started.data() + started.size(), seconds);
+    if (failure != std::errc{} || !std::isfinite(seconds)) return 0ms;
+    const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+    const double waited = now.count() - seconds;
+    // A clock that was set is no wait: nginx itself gives up after a minute.
+    if (waited < 0 || waited > 3600) return 0ms;
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(waited));
+}
+
+void limit_reads(int fd) noexcept {
+    timeval patience{};
+    patience.tv_sec = read_patience.count();
+    ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+bool await_writable(int fd, deadline until) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    pollfd watched{fd, POLLOUT, 0};
+    return ::poll(&watched, 1, static_cast<int>(std::max(left, 0ms).count())) > 0;
+}
+
+std::string head_of(const http_response& response) {
+    std::string head = "Status: " + status_line(response.status) + "\r\nContent-Type: application/json\r\n";
+    head += "Content-Length: " + std::to_string(response.body.size()) + "\r\nCache-Control: no-store\r\n";
+    for (const auto& [name, value] : response.headers)
+        head.append(name).append(": ").append(value).append("\r\n");
+    return head += "\r\n";
+}
+
+} // namespace
+
+void throw_exception_from_error(body_fault /*fault*/, const boost::source_location& /*where*/) {
+    throw std::runtime_error{"the body could not be read"};
+}
+
+fastcgi_request::fastcgi_request(int listener) {
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&request_, listener, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+        throw std::runtime_error{"libfcgi could not be initialised"};
+}
+
+fastcgi_request::~fastcgi_request() {
+    FCGX_Free(&request_, 1);
+}
+
+accepted fastcgi_request::accept() {
+    const int result = FCGX_Accept_r(&request_);
+    if (result == 0) {
+        limit_reads(request_.ipcFd);
+        return accepted::request;
+    }
+    switch (-result) {
+    case EAGAIN:
+    case EINTR:
+        return accepted::nobody;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return accepted::out_of_resources;
+    default:
+        throw std::system_error{-result, std::generic_category(), "accept"};
+    }
+}
+
+std::string fastcgi_request::parameter(const char* name) const {
+    const char* const value = FCGX_GetParam(name, request_.envp);
+    return value != nullptr ? value : "";
+}
+
+http_request fastcgi_request::head() const {
+    http_request request;
+    request.method = parameter("REQUEST_METHOD");
+    request.path = parameter("DOCUMENT_URI");
+    request.query = parameter("QUERY_STRING");
+    request.authorization = parameter("HTTP_AUTHORIZATION");
+    request.client_id = parameter("HTTP_X_CLIENT_ID");
+    request.request_id = parameter("REQUEST_ID");
+    request.waited = since(parameter("REQUEST_START"));
+    return request;
+}
+
+body_result fastcgi_request::read_body(deadline until) {
+    const std::string announced = parameter("CONTENT_LENGTH");
+    if (announced.empty()) return std::string{};
+    if (announced.find_first_not_of(digits) != std::string::npos) return body_fault::malformed;
+    std::size_t length = 0;
+    const auto parsed = std::from_chars(announced.data(), announced.data() + announced.size(), length);
+    if (parsed.ec != std::errc{} || length > max_body_bytes) return body_fault::too_large;
+
+    std::string body(length, '\0');
+    for (std::size_t have = 0; have < length;) {
+        if (std::chrono::steady_clock::now() >= until) return body_fault::incomplete;
+        const auto wanted = static_cast<int>(std::min(length - have, chunk_bytes));
+        const int got = FCGX_GetStr(body.data() + have, wanted, request_.in);
+        if (got != wanted) return body_fault::incomplete;
+        have += static_cast<std::size_t>(got);
+    }
+    return body;
+}
+
+// libfcgi's own writes block for as long as the peer likes. A unix socket that polls as writable takes a
+// chunk without blocking, so the wait happens here, with a deadline.
+bool fastcgi_request::write(std::string_view bytes, deadline until) {
+    while (!bytes.empty()) {
+        const auto chunk = bytes.substr(0, chunk_bytes);
+        if (!await_writable(request_.ipcFd, until)) return false;
+        const int sent = FCGX_PutStr(chunk.data(), static_cast<int>(chunk.size()), request_.out);
+        if (sent != static_cast<int>(chunk.size())) return false;
+        bytes.remove_prefix(chunk.size());
+    }
+    return true;
+}
+
+// What libfcgi still holds must not go out, and must not wait.
+void fastcgi_request::abandon() noexcept {
+    ::shutdown(request_.ipcFd, SHUT_RDWR);
+}
+
+bool fastcgi_request::answer(const http_response& response, deadline until) {
+    const bool sent = write(head_of(response), until) && write(response.body, until) &&
+                      await_writable(request_.ipcFd, until);
+    if (!sent) abandon();
+    FCGX_Finish_r(&request_);
+    return sent;
+}
+
+} // namespace mana::fcgi_worker

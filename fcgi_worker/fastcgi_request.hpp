@@ -1,0 +1,65 @@
+// FastCGI on one side, http_request and http_response on the other: the only file that knows libfcgi.
+//
+// One process, one thread, one request at a time. Signals must be held back from the thread while a request
+// is here: libfcgi takes an interrupted read() for an error, and a write() that a signal cut short for a
+// whole one.
+#pragma once
+
+#include "fcgi_worker/http_message.hpp"
+
+#include <boost/system/result.hpp>
+#include <chrono>
+#include <fcgiapp.h>
+#include <memory>
+#include <string>
+
+namespace mana::fcgi_worker {
+
+using deadline = std::chrono::steady_clock::time_point;
+
+enum class body_fault {
+    too_large,  // more than max_body_bytes were announced; none were read
+    malformed,  // CONTENT_LENGTH is no number
+    incomplete, // fewer bytes came than were announced, or not in time
+};
+
+using body_result = boost::system::result<std::string, body_fault>;
+
+// What boost's result<…>::value() throws for a body_fault: std::runtime_error.
+[[noreturn]] void throw_exception_from_error(body_fault fault, const boost::source_location& where);
+
+enum class accepted { request, nobody, out_of_resources };
+
+class fastcgi_request {
+  public:
+    // `listener` is nonblocking, stays the caller's, and outlives this. Throws std::runtime_error.
+    explicit fastcgi_request(int listener);
+    fastcgi_request(const fastcgi_request&) = delete;
+    fastcgi_request& operator=(const fastcgi_request&) = delete;
+    fastcgi_request(fastcgi_request&&) = delete;
+    fastcgi_request& operator=(fastcgi_request&&) = delete;
+    ~fastcgi_request();
+
+    // Takes the next request from the listener; `nobody` where another worker was faster. Throws
+    // std::system_error where the listener is of no more use.
+    [[nodiscard]] accepted accept();
+
+    // The accepted request without its body.
+    [[nodiscard]] http_request head() const;
+
+    // Exactly CONTENT_LENGTH bytes; none where it is missing. Once a request.
+    [[nodiscard]] body_result read_body(deadline until);
+
+    // Sends the response and ends the request; what was not read of the body is thrown away. False where the
+    // peer had gone or did not take it in time.
+    bool answer(const http_response& response, deadline until);
+
+  private:
+    [[nodiscard]] std::string parameter(const char* name) const;
+    [[nodiscard]] bool write(std::string_view bytes, deadline until);
+    void abandon() noexcept;
+
+    FCGX_Request request_{};
+};
+
+} // namespace mana::fcgi_worker

@@ -1,0 +1,109 @@
+#include "fcgi_worker/listening_socket.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <stdexcept>
+#include <string_view>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace mana::fcgi_worker {
+namespace {
+
+using runtime::unique_fd;
+
+// Small: in a deep one requests would wait until their senders are gone, and be served for nobody.
+constexpr int backlog = 128;
+constexpr int first_systemd_fd = 3;
+constexpr mode_t all_but_0660 = 0117;
+
+[[noreturn]] void refuse(const std::string& path, const std::string& why) {
+    throw std::runtime_error{"WORKER_SOCKET: " + path + ": " + why};
+}
+
+std::string error_text(int error) {
+    return std::generic_category().message(error);
+}
+
+sockaddr_un address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) refuse(path, "is too long for a socket");
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+const sockaddr* generic(const sockaddr_un& address) {
+    return reinterpret_cast<const sockaddr*>(&address); // the sockets API has it so
+}
+
+unique_fd new_socket(const std::string& path) {
+    unique_fd made{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    if (!made) refuse(path, error_text(errno));
+    return made;
+}
+
+void remove_if_stale(const std::string& path, const sockaddr_un& address) {
+    struct stat found {};
+    if (::lstat(path.c_str(), &found) != 0) return;
+    if (!S_ISSOCK(found.st_mode)) refuse(path, "is there already and is no socket");
+    const unique_fd probe = new_socket(path);
+    // Refused is the one answer that nobody's socket gives; a full backlog, say, is somebody's.
+    const bool stale = ::connect(probe.get(), generic(address), sizeof address) != 0 && errno == ECONNREFUSED;
+    if (!stale) refuse(path, "is in use by another process; end that one first");
+    if (::unlink(path.c_str()) != 0) refuse(path, "cannot remove the stale socket: " + error_text(errno));
+}
+
+unique_fd open_at(const std::string& path) {
+    const sockaddr_un address = address_of(path);
+    remove_if_stale(path, address);
+    unique_fd made = new_socket(path);
+    // The mode is there from the first moment on: a chmod would come after one.
+    const mode_t before = ::umask(all_but_0660);
+    const int failure = ::bind(made.get(), generic(address), sizeof address) != 0 ? errno : 0;
+    ::umask(before);
+    if (failure != 0) refuse(path, "cannot be made: " + error_text(failure));
+    if (::listen(made.get(), backlog) != 0) refuse(path, "cannot be listened on: " + error_text(errno));
+    return made;
+}
+
+bool systemd_has_one() {
+    const char* const pid = std::getenv("LISTEN_PID"); // NOLINT(concurrency-mt-unsafe): before threads start
+    const char* const count = std::getenv("LISTEN_FDS"); // NOLINT(concurrency-mt-unsafe)
+    if (pid == nullptr || count == nullptr || std::to_string(::getpid()) != pid) return false;
+    return std::string_view{count} != "0";
+}
+
+unique_fd take_from_systemd() {
+    unique_fd given{first_systemd_fd};
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(given.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0)
+        refuse("systemd's descriptor", "is no listening socket");
+    const int flags = ::fcntl(given.get(), F_GETFL);
+    ::fcntl(given.get(), F_SETFL, flags | O_NONBLOCK);
+    ::fcntl(given.get(), F_SETFD, FD_CLOEXEC);
+    return given;
+}
+
+} // namespace
+
+listening_socket::listening_socket(const std::string& path) {
+    if (systemd_has_one()) {
+        fd_ = take_from_systemd();
+        return;
+    }
+    fd_ = open_at(path);
+    path_ = path;
+}
+
+listening_socket::~listening_socket() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+} // namespace mana::fcgi_worker

@@ -1,0 +1,49 @@
+// mana-sync-worker: answers push and pull, behind nginx. Only wires the parts together.
+
+#include "fcgi_worker/listening_socket.hpp"
+#include "fcgi_worker/master.hpp"
+#include "fcgi_worker/worker.hpp"
+#include "shared/gate/key_set.hpp"
+#include "shared/runtime/command_line.hpp"
+#include "shared/runtime/configuration.hpp"
+#include "shared/runtime/log.hpp"
+#include "shared/runtime/signals.hpp"
+
+#include <exception>
+#include <iostream>
+
+namespace {
+
+namespace runtime = mana::runtime;
+using namespace mana::fcgi_worker;
+
+void serve(const runtime::configuration& settings) {
+    const listening_socket listener{settings.worker_socket};
+    // Fetched once here, the keys are there in every worker from its first request on.
+    mana::gate::key_set keys{mana::gate::jwks_over_http(settings.jwks_url)};
+    if (!keys.refresh(mana::gate::key_set::clock::now()))
+        runtime::log::warn("keys_unavailable", {{"url", settings.jwks_url}});
+
+    runtime::log::info("started", {{"workers", settings.workers},
+                                   {"socket", listener.from_systemd() ? "systemd" : settings.worker_socket}});
+    master{settings.workers, [&] { return run_worker(settings, listener.fd(), keys); }}.run();
+    runtime::log::info("stopped");
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    if (const auto status = runtime::parse_command_line(argc, argv, "mana-sync-worker",
+                                                        "The FastCGI workers of mana-sync: push and pull."))
+        return *status;
+    try {
+        const auto settings = runtime::load_configuration();
+        runtime::log::set_level(settings.log_level);
+        runtime::ignore_broken_pipes();
+        serve(settings);
+        return 0;
+    } catch (const std::exception& failed) {
+        std::cerr << "mana-sync-worker: " << failed.what() << '\n';
+        return 1;
+    }
+}

@@ -1,0 +1,12 @@
+// GET /sync/{appId}/pull: one page of one collection (SPEC §2 Pull).
+#pragma once
+
+#include "fcgi_worker/call.hpp"
+#include "fcgi_worker/database.hpp"
+
+namespace mana::fcgi_worker {
+
+// 200, or 400 where the query cannot be read. Throws postgres_error.
+[[nodiscard]] http_response pull(const call& made, database& tables);
+
+} // namespace mana::fcgi_worker

@@ -1,0 +1,63 @@
+#include "fcgi_worker/push.hpp"
+
+#include "shared/sync/cursor.hpp"
+#include "shared/sync/push_request.hpp"
+
+#include <exception>
+#include <vector>
+
+namespace mana::fcgi_worker {
+namespace {
+
+std::vector<store::notification> notifications_of(const call& made, const std::string& client,
+                                                  const store::committed_push& done) {
+    std::vector<store::notification> told;
+    for (const auto& scope : done.scopes)
+        told.push_back({scope.scope, made.user, made.app, scope.tables, client, scope.count,
+                        sync::to_text(sync::cursor{scope.newest, false})});
+    return told;
+}
+
+void log_capped(const call& made, std::size_t fields) noexcept {
+    if (fields == 0) return;
+    runtime::log::warn(
+        "claims_ahead_of_clock",
+        {{"id", made.request.request_id}, {"app", made.app}, {"user", made.user}, {"fields", fields}});
+}
+
+} // namespace
+
+push_handler::push_handler(database& tables, store::publisher& announcer, store::push_terms terms)
+    : tables_{tables}, announcer_{announcer}, terms_{terms} {}
+
+http_response push_handler::handle(const call& made, std::string_view body) {
+    const auto push = sync::parse_push(body, made.request.client_id, sync::request_limits{});
+    if (!push) return error_response(400, push.error().code, push.error().message);
+
+    const store::reader author{made.user, push->client_id, {}};
+    const auto told = [&](const store::committed_push& done) {
+        announce(made, push->client_id, done);
+        log_capped(made, done.capped);
+    };
+    http_response response;
+    response.body = sync::to_json(tables_.run(made.until, [&](store::connection& on) {
+        return store::run_push(on, made.app, author, *push, terms_, told, made.until);
+    }));
+    return response;
+}
+
+// The push is durable: nothing here may undo its answer. What Redis does not take, the sweep of the log
+// finds.
+void push_handler::announce(const call& made, const std::string& client,
+                            const store::committed_push& done) noexcept {
+    try {
+        if (done.scopes.empty() || announcer_.publish(notifications_of(made, client, done))) return;
+        if (const auto suppressed = untold_.admit(std::chrono::steady_clock::now()))
+            runtime::log::warn("redis_not_told",
+                               {{"id", made.request.request_id}, {"suppressed", *suppressed}});
+    } catch (const std::exception& failed) {
+        runtime::log::error("redis_not_told", {{"id", made.request.request_id}, {"reason", failed.what()}});
+    }
+}
+
+} // namespace mana::fcgi_worker

@@ -1,0 +1,128 @@
+#include "fcgi_worker/routes.hpp"
+
+#include "shared/gate/token.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace mana::fcgi_worker {
+namespace {
+
+enum class endpoint { push, pull };
+
+struct route {
+    endpoint to;
+    std::string app;
+};
+
+constexpr std::string_view prefix = "/sync/";
+constexpr std::string_view pull_suffix = "/pull";
+constexpr std::size_t longest_app = 128;
+constexpr std::string_view app_letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
+
+bool is_app(std::string_view name) {
+    return !name.empty() && name.size() <= longest_app &&
+           name.find_first_not_of(app_letters) == std::string_view::npos;
+}
+
+std::optional<route> find_route(std::string_view path) {
+    if (!path.starts_with(prefix)) return std::nullopt;
+    path.remove_prefix(prefix.size());
+    const bool pulls = path.ends_with(pull_suffix);
+    if (pulls) path.remove_suffix(pull_suffix.size());
+    if (!is_app(path)) return std::nullopt;
+    return route{pulls ? endpoint::pull : endpoint::push, std::string{path}};
+}
+
+std::string_view method_of(endpoint to) {
+    return to == endpoint::push ? "POST" : "GET";
+}
+
+http_response wrong_method(endpoint to) {
+    const std::string allowed{method_of(to)};
+    auto response = error_response(405, "method_not_allowed", "this endpoint takes " + allowed + " only");
+    response.headers.emplace_back("Allow", allowed);
+    return response;
+}
+
+http_response unauthorized(gate::token_fault fault) {
+    auto response = error_response(401, "unauthorized", gate::message(fault));
+    response.headers.emplace_back("WWW-Authenticate", "Bearer");
+    return response;
+}
+
+http_response refused(body_fault fault) {
+    switch (fault) {
+    case body_fault::too_large:
+        return error_response(413, "body_too_large", "a body may have 10 MB at most");
+    case body_fault::malformed:
+        return error_response(400, "invalid_request", "Content-Length is no number");
+    case body_fault::incomplete:
+        break;
+    }
+    return error_response(400, "invalid_request", "the body is shorter than Content-Length says");
+}
+
+gate::token_result verify(std::string_view authorization, gate::key_set& keys) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto token = gate::bearer_token(authorization).value_or(std::string_view{});
+    return gate::verify_token(token, keys, now, gate::key_set::clock::now());
+}
+
+constexpr std::string_view later = "the service cannot answer right now, try again in a moment";
+
+} // namespace
+
+routes::routes(gate::key_set& keys, database& tables, push_handler& pushes,
+               std::chrono::milliseconds patience)
+    : keys_{keys}, tables_{tables}, pushes_{pushes}, patience_{patience} {}
+
+http_response routes::answer(const http_request& request, const body_reader& read_body) {
+    try {
+        return dispatch(request, read_body);
+    } catch (const store::postgres_error& error) {
+        const bool defect = error.next() == store::remedy::report;
+        return failed(request, defect ? 500 : 503, error.what());
+    } catch (const std::exception& error) {
+        return failed(request, 500, error.what());
+    }
+}
+
+http_response routes::dispatch(const http_request& request, const body_reader& read_body) {
+    if (request.waited > patience_) return failed(request, 503, "waited too long for a worker");
+    const auto found = find_route(request.path);
+    if (!found) return error_response(404, "not_found", "there is no such endpoint");
+    if (request.method != method_of(found->to)) return wrong_method(found->to);
+
+    const auto who = verify(request.authorization, keys_);
+    if (!who && who.error() == gate::token_fault::keys_unavailable)
+        return failed(request, 503, gate::message(who.error()));
+    if (!who) return unauthorized(who.error());
+
+    const call made{request, found->app, who->user, std::chrono::steady_clock::now() + patience_};
+    if (found->to == endpoint::pull) return pull(made, tables_);
+    const auto body = read_body(made.until);
+    if (!body) return refused(body.error());
+    return pushes_.handle(made, *body);
+}
+
+// A 500 is always worth a line; while a part of the service is away, one a second says enough.
+http_response routes::failed(const http_request& request, int status, std::string_view reason) {
+    if (status == 500) {
+        runtime::log::error("request_failed",
+                            {{"id", request.request_id}, {"path", request.path}, {"reason", reason}});
+        return error_response(500, "internal", "the server failed on this request");
+    }
+    if (const auto suppressed = unavailable_.admit(std::chrono::steady_clock::now()))
+        runtime::log::warn("request_unavailable", {{"id", request.request_id},
+                                                   {"path", request.path},
+                                                   {"reason", reason},
+                                                   {"suppressed", *suppressed}});
+    return unavailable_response(later);
+}
+
+} // namespace mana::fcgi_worker

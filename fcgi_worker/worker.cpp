@@ -1,0 +1,155 @@
+#include "fcgi_worker/worker.hpp"
+
+#include "fcgi_worker/database.hpp"
+#include "fcgi_worker/fastcgi_request.hpp"
+#include "fcgi_worker/push.hpp"
+#include "fcgi_worker/routes.hpp"
+#include "shared/runtime/log.hpp"
+#include "shared/runtime/unique_fd.hpp"
+#include "shared/store/publisher.hpp"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <exception>
+#include <span>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <system_error>
+#include <thread>
+
+namespace mana::fcgi_worker {
+namespace {
+
+namespace log = runtime::log;
+using runtime::unique_fd;
+using namespace std::chrono_literals;
+
+constexpr std::chrono::milliseconds connect_timeout{2'000};
+constexpr std::chrono::milliseconds slack{
+    1'000}; // above statement_timeout: the server's own limit comes first
+
+store::postgres_settings postgres_of(const runtime::configuration& settings) {
+    store::postgres_settings made;
+    made.url = settings.database_url;
+    made.prepared = settings.prepared_statements;
+    made.connect_timeout = connect_timeout;
+    made.statement_timeout = settings.statement_timeout;
+    made.lock_timeout = settings.lock_timeout;
+    return made;
+}
+
+store::push_terms terms_of(const runtime::configuration& settings) {
+    store::push_terms terms;
+    terms.max_clock_skew = settings.max_clock_skew;
+    terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
+    return terms;
+}
+
+unique_fd checked(int fd, const char* what) {
+    if (fd < 0) throw std::system_error{errno, std::generic_category(), what};
+    return unique_fd{fd};
+}
+
+// Waits for a request or for the end, whichever is first. libfcgi's own blocking accept would have to be
+// woken by a signal handler, whose signal might as well hit the reading of a request, which libfcgi would
+// then drop.
+class doorbell {
+  public:
+    explicit doorbell(int listener) {
+        sigset_t stops{};
+        sigemptyset(&stops);
+        sigaddset(&stops, SIGTERM);
+        sigaddset(&stops, SIGINT);
+        stop_ = checked(::signalfd(-1, &stops, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
+        epoll_ = checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+        watch(listener, EPOLLIN | EPOLLEXCLUSIVE); // a request wakes one worker, not all
+        watch(stop_.get(), EPOLLIN);
+    }
+
+    // False: stop. True: there may be a request.
+    [[nodiscard]] bool wait() const {
+        std::array<epoll_event, 2> events{};
+        constexpr int for_ever = -1;
+        const int count =
+            ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), for_ever);
+        if (count < 0 && errno != EINTR)
+            throw std::system_error{errno, std::generic_category(), "epoll_wait"};
+        for (int i = 0; i < count; ++i)
+            if (std::span{events}[static_cast<std::size_t>(i)].data.fd == stop_.get()) return false;
+        return true;
+    }
+
+  private:
+    void watch(int fd, std::uint32_t events) {
+        epoll_event wanted{};
+        wanted.events = events;
+        wanted.data.fd = fd;
+        if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &wanted) != 0)
+            throw std::system_error{errno, std::generic_category(), "epoll_ctl"};
+    }
+
+    unique_fd stop_;
+    unique_fd epoll_;
+};
+
+class worker {
+  public:
+    worker(const runtime::configuration& settings, int listener, gate::key_set& keys)
+        : patience_{settings.statement_timeout + slack}, doorbell_{listener}, request_{listener},
+          tables_{postgres_of(settings)}, announcer_{settings.redis_url},
+          pushes_{tables_, announcer_, terms_of(settings)}, routes_{keys, tables_, pushes_, patience_} {}
+
+    void run() {
+        while (doorbell_.wait()) {
+            switch (request_.accept()) {
+            case accepted::request:
+                serve();
+                break;
+            case accepted::nobody:
+                break;
+            case accepted::out_of_resources:
+                log::error("accept_failed", {{"reason", "out of descriptors or memory"}});
+                std::this_thread::sleep_for(100ms); // the request is still there and would wake us at once
+            }
+        }
+    }
+
+  private:
+    void serve() {
+        const auto began = std::chrono::steady_clock::now();
+        const auto head = request_.head();
+        const auto response =
+            routes_.answer(head, [this](deadline until) { return request_.read_body(until); });
+        const bool sent = request_.answer(response, std::chrono::steady_clock::now() + patience_);
+        const auto took = std::chrono::steady_clock::now() - began;
+        log::debug("request", {{"id", head.request_id},
+                               {"method", head.method},
+                               {"path", head.path},
+                               {"status", response.status},
+                               {"sent", sent},
+                               {"us", std::chrono::duration_cast<std::chrono::microseconds>(took).count()}});
+    }
+
+    const std::chrono::milliseconds patience_;
+    doorbell doorbell_;
+    fastcgi_request request_;
+    database tables_;
+    store::publisher announcer_;
+    push_handler pushes_;
+    routes routes_;
+};
+
+} // namespace
+
+int run_worker(const runtime::configuration& settings, int listener, gate::key_set& keys) {
+    try {
+        worker{settings, listener, keys}.run();
+        return 0;
+    } catch (const std::exception& failed) {
+        log::error("worker_failed", {{"reason", failed.what()}});
+        return 1;
+    }
+}
+
+} // namespace mana::fcgi_worker

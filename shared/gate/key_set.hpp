@@ -1,0 +1,78 @@
+// The public keys that tokens are verified with: fetched from JWKS_URL, kept for five minutes (SPEC §6).
+#pragma once
+
+#include "shared/gate/http_fetch.hpp"
+
+#include <boost/system/result.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <openssl/types.h>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mana::gate {
+
+// Imported once, since in OpenSSL 3.0 an import costs far more than a verification. Never null in a key_map.
+using public_key = std::shared_ptr<EVP_PKEY>;
+using key_map = std::map<std::string, public_key, std::less<>>; // by kid
+
+// The Ed25519 keys of a JWKS document (RFC 7517, RFC 8037): kty OKP, crv Ed25519, x of 32 bytes, a kid, and
+// no use but signatures. Every other key is skipped; of two with one kid the first counts. A document that is
+// no JWKS, or has no such key, is an error. Pure.
+[[nodiscard]] boost::system::result<key_map, fetch_error> parse_jwks(std::string_view text);
+
+// Fetches the document. May block, up to its own time-out; a throw counts as a failure.
+using jwks_fetcher = std::function<fetch_result()>;
+
+// One GET of `url` with a connection of its own: safe to carry over fork().
+[[nodiscard]] jwks_fetcher jwks_over_http(std::string url,
+                                          std::chrono::milliseconds total = std::chrono::milliseconds{2000});
+
+enum class key_fault {
+    unknown,     // the newest keys that could be had do not hold this kid: the token is refused (401)
+    unavailable, // no keys could be had since the start: nobody can be verified (503)
+};
+
+// The cache, one a process. Thread-safe; the lock is never held while fetching. A caller waits for a fetch
+// only where it makes that fetch itself or its kid is not cached while another thread fetches.
+//
+// When it fetches: for a kid that it does not hold, at most every 5 s; for one that it holds, once the keys
+// are 5 minutes old, and after a failure not again for 30 s, since the old keys go on serving meanwhile. A
+// fetched document replaces all keys (a withdrawn key stops serving); a failure keeps them all, however old.
+class key_set {
+  public:
+    using clock = std::chrono::steady_clock;
+
+    static constexpr std::chrono::seconds fresh_for{300};
+    static constexpr std::chrono::seconds unknown_retry{5};
+    static constexpr std::chrono::seconds stale_retry{30};
+
+    explicit key_set(jwks_fetcher fetch) : fetch_{std::move(fetch)} {}
+
+    [[nodiscard]] boost::system::result<public_key, key_fault> find(std::string_view kid,
+                                                                    clock::time_point now);
+
+    // Fetches now, unless another thread does. For a prefork master, whose children inherit the keys and so
+    // can serve from their first request on. True if any keys are held afterwards.
+    bool refresh(clock::time_point now);
+
+  private:
+    [[nodiscard]] bool due(bool known, clock::time_point now) const;
+    void refresh(std::unique_lock<std::mutex>& lock, clock::time_point now);
+
+    const jwks_fetcher fetch_;
+    std::mutex mutex_; // guards all below
+    std::condition_variable fetched_;
+    bool fetching_ = false;
+    key_map keys_;
+    bool last_failed_ = false;
+    std::optional<clock::time_point> last_attempt_;
+    std::optional<clock::time_point> last_success_;
+};
+
+} // namespace mana::gate

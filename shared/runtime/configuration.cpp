@@ -1,0 +1,353 @@
+#include "shared/runtime/configuration.hpp"
+
+#include <algorithm>
+#include <array>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <system_error>
+
+namespace mana::runtime {
+namespace {
+
+using std::chrono::milliseconds;
+using namespace std::chrono_literals;
+
+// Thrown by the readers below. `what` never contains the value; the caller adds that where it is no secret.
+struct bad_value {
+    std::string what;
+    std::string allowed;
+};
+
+enum class secrecy { open, secret };
+
+struct variable {
+    const char* name;
+    std::string_view type;
+    const char* fallback;
+    std::string_view meaning;
+    secrecy shown;
+    void (*read)(configuration&, std::string_view text);
+};
+
+bool is_control(char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+bool is_plain(std::string_view text) {
+    return std::none_of(text.begin(), text.end(), [](char c) { return is_control(c) || c == ' '; });
+}
+
+std::optional<std::uint64_t> whole_number(std::string_view text) {
+    std::uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data(), end, number);
+    if (failure != std::errc{} || stop != end) return std::nullopt;
+    return number;
+}
+
+unsigned read_number(std::string_view text, unsigned least, unsigned most) {
+    const std::string allowed =
+        "a whole number from " + std::to_string(least) + " to " + std::to_string(most);
+    const auto number = whole_number(text);
+    if (!number) throw bad_value{"is not a whole number", allowed};
+    if (*number < least || *number > most) throw bad_value{"is out of range", allowed};
+    return static_cast<unsigned>(*number);
+}
+
+std::optional<milliseconds> unit_of(std::string_view text) {
+    if (text == "ms") return 1ms;
+    if (text == "s") return 1s;
+    if (text == "m") return 1min;
+    if (text == "h") return 1h;
+    if (text == "d") return 24h;
+    return std::nullopt;
+}
+
+std::string in_words(milliseconds span) {
+    if (span % 24h == 0ms) return std::to_string(span / 24h) + "d";
+    if (span % 1s == 0ms) return std::to_string(span / 1s) + "s";
+    return std::to_string(span.count()) + "ms";
+}
+
+milliseconds read_duration(std::string_view text, milliseconds least, milliseconds most,
+                           std::string_view why_no_more = "") {
+    std::string allowed =
+        "a whole number and one of ms, s, m, h, d, from " + in_words(least) + " to " + in_words(most);
+    if (!why_no_more.empty()) allowed.append(" (").append(why_no_more).append(")");
+    const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const auto number = whole_number(text.substr(0, digits));
+    const auto unit = unit_of(text.substr(digits));
+    if (!number || !unit) throw bad_value{"is not a duration", allowed};
+    // Compared in this way round, a huge number cannot overflow.
+    if (*number > static_cast<std::uint64_t>(most / *unit)) throw bad_value{"is too long", allowed};
+    const milliseconds span = *unit * static_cast<milliseconds::rep>(*number);
+    if (span < least) throw bad_value{"is too short", allowed};
+    return span;
+}
+
+// boost::urls takes any digits for a port.
+bool has_usable_port(const boost::urls::url_view& url) {
+    if (!url.has_port()) return true;
+    const auto digits = url.port();
+    const auto port = whole_number({digits.data(), digits.size()});
+    return port && *port >= 1 && *port <= 65535;
+}
+
+std::string read_http_url(std::string_view text) {
+    const std::string allowed = "an http:// or https:// URL";
+    const auto url = boost::urls::parse_uri(boost::urls::string_view{text.data(), text.size()});
+    if (!url) throw bad_value{"is not a URL", allowed};
+    const bool http =
+        url->scheme_id() == boost::urls::scheme::http || url->scheme_id() == boost::urls::scheme::https;
+    if (!http) throw bad_value{"has the wrong scheme", allowed};
+    if (url->host().empty()) throw bad_value{"names no host", allowed};
+    if (!has_usable_port(*url)) throw bad_value{"has no usable port", allowed};
+    return std::string{text};
+}
+
+// A base to which paths are appended.
+std::string read_base_url(std::string_view text) {
+    std::string url = read_http_url(text);
+    if (url.find_first_of("?#") != std::string::npos)
+        throw bad_value{"has a query or fragment",
+                        "an http:// or https:// URL to which paths can be appended"};
+    while (url.ends_with('/')) url.pop_back();
+    return url;
+}
+
+std::string read_database_url(std::string_view text) {
+    const std::string allowed = "postgresql://user:password@host:port/database, or keyword=value pairs";
+    if (std::any_of(text.begin(), text.end(), is_control))
+        throw bad_value{"has a control character", allowed};
+    const bool is_uri = text.starts_with("postgresql://") || text.starts_with("postgres://");
+    const bool is_pairs =
+        text.find("://") == std::string_view::npos && text.find('=') != std::string_view::npos;
+    if (!is_uri && !is_pairs) throw bad_value{"is not a PostgreSQL connection string", allowed};
+    return std::string{text};
+}
+
+std::string read_redis_url(std::string_view text) {
+    const std::string allowed = "redis://[[user]:password@]host[:port][/database] or unix:///path";
+    const auto url = boost::urls::parse_uri(boost::urls::string_view{text.data(), text.size()});
+    if (!url) throw bad_value{"is not a URL", allowed};
+    if (url->scheme() == "unix") {
+        if (!url->host().empty() || url->path().size() < 2)
+            throw bad_value{"names no absolute path", allowed};
+        return std::string{text};
+    }
+    if (url->scheme() == "rediss") throw bad_value{"asks for TLS, which is not supported", allowed};
+    if (url->scheme() != "redis") throw bad_value{"has the wrong scheme", allowed};
+    if (url->host().empty()) throw bad_value{"names no host", allowed};
+    if (!has_usable_port(*url)) throw bad_value{"has no usable port", allowed};
+    return std::string{text};
+}
+
+// Origins are compared byte by byte with what browsers send, so a form that no browser sends is refused
+// rather than never matched.
+std::string read_origin(std::string_view text) {
+    const std::string allowed = "scheme://host[:port], separated by commas";
+    if (text == "*") throw bad_value{"allows every origin, which browsers refuse with credentials", allowed};
+    const auto url = boost::urls::parse_uri(boost::urls::string_view{text.data(), text.size()});
+    if (!url || url->host().empty() || !has_usable_port(*url))
+        throw bad_value{"has an entry that is not an origin", allowed};
+    if (!url->path().empty() || url->has_query() || url->has_fragment() || url->has_userinfo())
+        throw bad_value{"has an entry with more than scheme, host and port (a slash at the end counts)",
+                        allowed};
+    return std::string{text};
+}
+
+std::string_view trimmed(std::string_view text) {
+    const auto first = text.find_first_not_of(' ');
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+std::vector<std::string> read_origins(std::string_view text) {
+    std::vector<std::string> origins;
+    while (true) {
+        const auto comma = std::min(text.find(','), text.size());
+        const std::string_view entry = trimmed(text.substr(0, comma));
+        if (!entry.empty()) origins.push_back(read_origin(entry));
+        if (comma == text.size()) return origins;
+        text.remove_prefix(comma + 1);
+    }
+}
+
+std::string read_service_key(std::string_view text) {
+    const bool header_safe =
+        std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+    if (!header_safe) throw bad_value{"cannot be sent in a header", "printable ASCII without spaces"};
+    return std::string{text};
+}
+
+// sockaddr_un holds 108 bytes, the terminating NUL included.
+std::string read_socket_path(std::string_view text) {
+    const std::string allowed = "an absolute path of at most 107 bytes";
+    if (!text.starts_with('/') || !is_plain(text)) throw bad_value{"is not an absolute path", allowed};
+    if (text.size() > 107) throw bad_value{"is too long", allowed};
+    return std::string{text};
+}
+
+bool read_switch(std::string_view text) {
+    if (text == "on") return true;
+    if (text == "off") return false;
+    throw bad_value{"is neither", "on or off"};
+}
+
+log::level read_log_level(std::string_view text) {
+    if (text == "debug") return log::level::debug;
+    if (text == "info") return log::level::info;
+    if (text == "warn") return log::level::warn;
+    if (text == "error") return log::level::error;
+    throw bad_value{"is not a level", "debug, info, warn or error"};
+}
+
+// The table.
+const std::array variables{
+    variable{"PORT", "port", "3050", "Port that nginx listens on", secrecy::open,
+             [](configuration& c, std::string_view text) {
+                 c.port = static_cast<std::uint16_t>(read_number(text, 1, 65535));
+             }},
+    variable{"DATABASE_URL", "connection string", "postgresql://mana:devpassword@localhost:5432/mana_sync",
+             "PostgreSQL, directly or through PgBouncer", secrecy::secret,
+             [](configuration& c, std::string_view text) { c.database_url = read_database_url(text); }},
+    variable{"JWKS_URL", "URL", "http://localhost:3001/api/auth/jwks",
+             "Where the public keys of tokens are published", secrecy::open,
+             [](configuration& c, std::string_view text) { c.jwks_url = read_http_url(text); }},
+    variable{"CORS_ORIGINS", "list", "http://localhost:5173,http://localhost:5188",
+             "Origins of web apps that may call, separated by commas", secrecy::open,
+             [](configuration& c, std::string_view text) { c.cors_origins = read_origins(text); }},
+    variable{"MANA_CREDITS_URL", "URL", "http://localhost:3061",
+             "Billing service that says whether sync is active", secrecy::open,
+             [](configuration& c, std::string_view text) { c.mana_credits_url = read_base_url(text); }},
+    variable{"MANA_SERVICE_KEY", "secret", "dev-service-key",
+             "Sent as X-Service-Key to billing and memberships", secrecy::secret,
+             [](configuration& c, std::string_view text) { c.mana_service_key = read_service_key(text); }},
+    variable{"REDIS_URL", "URL", "redis://localhost:6379",
+             "Redis for notifications: redis://[[user]:password@]host[:port][/database] or unix:///path",
+             secrecy::secret,
+             [](configuration& c, std::string_view text) { c.redis_url = read_redis_url(text); }},
+    variable{"MANA_AUTH_URL", "URL", "", "Membership service; empty turns shared spaces off", secrecy::open,
+             [](configuration& c, std::string_view text) {
+                 c.mana_auth_url = text.empty() ? std::string{} : read_base_url(text);
+             }},
+    variable{"MAX_CLOCK_SKEW", "duration", "24h",
+             "How far ahead of the server a change's claimed time may lie", secrecy::open,
+             [](configuration& c, std::string_view text) {
+                 c.max_clock_skew = read_duration(text, 1s, 365 * 24h);
+             }},
+    variable{"WORKERS", "number", "4", "FastCGI worker processes", secrecy::open,
+             [](configuration& c, std::string_view text) { c.workers = read_number(text, 1, 1024); }},
+    variable{"WORKER_SOCKET", "path", "/run/mana-sync/worker.sock",
+             "Socket on which nginx reaches the workers", secrecy::open,
+             [](configuration& c, std::string_view text) { c.worker_socket = read_socket_path(text); }},
+    variable{"HUB_SOCKET", "path", "/run/mana-sync/hub.sock", "Socket on which nginx reaches the hub",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.hub_socket = read_socket_path(text); }},
+    variable{"LOST_WRITES_DAYS", "days", "30", "How long writes that lost are kept", secrecy::open,
+             [](configuration& c, std::string_view text) {
+                 c.lost_writes_kept = std::chrono::days{read_number(text, 1, 3650)};
+             }},
+    variable{"SPACES_STALE_HOURS", "hours", "24",
+             "How long the last known memberships serve while the membership service is down", secrecy::open,
+             [](configuration& c, std::string_view text) {
+                 c.spaces_stale = std::chrono::hours{read_number(text, 0, 8760)};
+             }},
+    variable{
+        "STATEMENT_TIMEOUT", "duration", "5s", "Longest time that one database statement may take",
+        secrecy::open,
+        [](configuration& c, std::string_view text) { c.statement_timeout = read_duration(text, 10ms, 1h); }},
+    variable{
+        "LOCK_TIMEOUT", "duration", "800ms", "Longest wait for a database lock before a push is tried again",
+        secrecy::open,
+        [](configuration& c, std::string_view text) {
+            c.lock_timeout = read_duration(
+                text, 10ms, 999ms,
+                "it must stay below PostgreSQL's deadlock_timeout of 1s, or pushes meet deadlock checks");
+        }},
+    variable{"PREPARED_STATEMENTS", "on|off", "on", "Off for PgBouncer before 1.21 in transaction pooling",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.prepared_statements = read_switch(text); }},
+    variable{"LOG_LEVEL", "level", "info", "Least severity that is logged: debug, info, warn or error",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.log_level = read_log_level(text); }},
+};
+
+// A value as part of a one-line message.
+std::string shown(std::string_view value) {
+    constexpr std::size_t most = 60;
+    std::string out{value.substr(0, most)};
+    std::replace_if(out.begin(), out.end(), is_control, '?');
+    return '"' + out + (value.size() > most ? "\"..." : "\"");
+}
+
+std::string explain(const variable& entry, std::string_view value, const bad_value& why) {
+    std::string line = entry.name;
+    line += entry.shown == secrecy::open ? ": " + shown(value) + ' ' : ": its value ";
+    return line + why.what + "; allowed: " + why.allowed;
+}
+
+// The defaults of secrets are those of a development machine and public: only values that are set are hidden.
+std::string shown_default(const variable& entry) {
+    return *entry.fallback == '\0' ? "empty" : entry.fallback;
+}
+
+} // namespace
+
+configuration load_configuration(const environment& lookup) {
+    configuration filled;
+    for (const variable& entry : variables) {
+        const char* const set = lookup(entry.name);
+        const std::string_view text = set != nullptr && *set != '\0' ? set : entry.fallback;
+        try {
+            entry.read(filled, text);
+        } catch (const bad_value& why) {
+            throw configuration_error{explain(entry, text, why)};
+        }
+    }
+    return filled;
+}
+
+configuration load_configuration() {
+    return load_configuration([](const char* name) -> const char* {
+        return std::getenv(name); // NOLINT(concurrency-mt-unsafe): read before threads start, see the header
+    });
+}
+
+std::string environment_help() {
+    std::string text = "Environment:\n";
+    for (const variable& entry : variables) {
+        text.append("  ").append(entry.name).append("  (").append(entry.type).append(")\n");
+        text.append("      ").append(entry.meaning).append("\n");
+        text.append("      default: ").append(shown_default(entry)).append("\n");
+    }
+    return text;
+}
+
+std::string sample_environment_file() {
+    std::string text = "# Settings of mana-sync. Each line shows a default; remove the # to change one.\n";
+    for (const variable& entry : variables) {
+        text.append("\n# ").append(entry.meaning).append(" (").append(entry.type).append(")\n");
+        text.append("#").append(entry.name).append("=").append(entry.fallback).append("\n");
+    }
+    return text;
+}
+
+std::string readme_rows() {
+    std::string text;
+    for (const variable& entry : variables) {
+        std::string type{entry.type};
+        if (const auto bar = type.find('|'); bar != std::string::npos) type.replace(bar, 1, "\\|");
+        const std::string fallback =
+            *entry.fallback == '\0' ? "empty" : '`' + std::string{entry.fallback} + '`';
+        text.append("| `").append(entry.name).append("` | ").append(type).append(" | ");
+        text.append(fallback).append(" | ").append(entry.meaning).append(" |\n");
+    }
+    return text;
+}
+
+} // namespace mana::runtime

@@ -1,0 +1,69 @@
+// The configuration table: every environment variable that the two programs read (SPEC §7).
+//
+// One table in configuration.cpp gives each variable its name, type, default and one line of meaning. It
+// fills the struct below, prints the environment part of --help, the sample env file and the rows of the
+// README's table, so that none of them can disagree with another.
+#pragma once
+
+#include "shared/runtime/log.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mana::runtime {
+
+// Filled by load_configuration and constant from then on: hold it as `const configuration`.
+// It holds secrets (database_url, redis_url, mana_service_key): never log or print those three.
+struct configuration {
+    std::uint16_t port = 0;                // where nginx listens; the programs themselves do not
+    std::string database_url;              // libpq connection URI or keyword=value string
+    std::string jwks_url;                  // http(s)
+    std::vector<std::string> cors_origins; // each exactly as a browser sends Origin
+    std::string mana_credits_url;          // http(s), without a slash at the end
+    std::string mana_service_key;          // fit for a header: printable ASCII
+    std::string redis_url;                 // redis://… or unix:///path
+    std::string mana_auth_url; // http(s), without a slash at the end; empty: shared spaces are off
+    std::chrono::milliseconds max_clock_skew{};
+    unsigned workers = 0;                 // FastCGI processes, at least 1
+    std::string worker_socket;            // absolute path, at most 107 bytes
+    std::string hub_socket;               // absolute path, at most 107 bytes
+    std::chrono::days lost_writes_kept{}; // LOST_WRITES_DAYS
+    std::chrono::hours spaces_stale{};    // SPACES_STALE_HOURS
+    std::chrono::milliseconds statement_timeout{};
+    std::chrono::milliseconds lock_timeout{}; // below PostgreSQL's deadlock_timeout of 1 s
+    bool prepared_statements = true;
+    log::level log_level = log::level::info;
+};
+
+// what() is one line that names the variable, what is wrong with its value, and what is allowed. The value of
+// a secret is never part of it.
+class configuration_error : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// Like getenv: the value of a variable, or null where it is not set.
+using environment = std::function<const char*(const char* name)>;
+
+// A variable that is not set, or set to nothing (as `PORT=` in an env file), has its default.
+// Throws configuration_error at the first bad value, in the order of the table.
+[[nodiscard]] configuration load_configuration(const environment& lookup);
+
+// The same from the environment of this process. Call before threads start: getenv is not thread-safe.
+[[nodiscard]] configuration load_configuration();
+
+// The table as the environment part of --help.
+[[nodiscard]] std::string environment_help();
+
+// The table as an env file for systemd's EnvironmentFile: each variable commented out, at its default.
+[[nodiscard]] std::string sample_environment_file();
+
+// The table as rows of Markdown: | `NAME` | type | `default` | meaning |, without a head.
+[[nodiscard]] std::string readme_rows();
+
+} // namespace mana::runtime

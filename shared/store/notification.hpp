@@ -1,0 +1,41 @@
+// What Redis carries for the hub and for other tools (SPEC §8): a versioned contract, documented in
+// docs/protocol.md.
+#pragma once
+
+#include <boost/system/result.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mana::store {
+
+/// One committed push, as one scope hears of it. JSON:
+/// {"v":1,"scope","user","app","tables":[…],"client","count","cursor"}
+struct notification {
+    std::string scope; ///< "u:<user>" or "s:<space>"
+    std::string user;  ///< who pushed
+    std::string app;
+    std::vector<std::string> tables; ///< changed in this scope, sorted
+    std::string client;              ///< the pushing client; may be empty
+    std::size_t count = 0;           ///< rows of the log
+    std::string cursor;              ///< position of the newest of them, RFC 3339 with six digits
+};
+
+/// Subscribers listen on all of a fixed set of channels: "mana-sync:1:00" … "mana-sync:1:63", by a hash of
+/// the scope.
+inline constexpr unsigned channel_count = 64;
+std::string channel_of(std::string_view scope);
+std::string channel_name(unsigned number);
+
+/// The capped stream that holds the newest notifications, for tools that were down. Entries have one field,
+/// "n".
+inline constexpr std::string_view stream_name = "mana-sync:1:log";
+inline constexpr std::size_t stream_length = 100'000;
+
+std::string to_json(const notification& told);
+/// Reads a payload; an error is one line. Unknown keys are ignored, another version is an error.
+boost::system::result<notification, std::string> parse_notification(std::string_view json);
+
+} // namespace mana::store

@@ -1,0 +1,187 @@
+#include "shared/store/page_reader.hpp"
+
+#include "shared/sync/record.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace mana::store {
+
+namespace {
+
+// $1 app, $2 scopes, $3 the row that bounds the page, or $4 the position that does. See sql/0004_positions.sql for why
+// this is a statement of its own, before the page's.
+constexpr statement horizon_statement{"horizon", R"(
+select (extract(epoch from horizon) * 1000000)::bigint, (extract(epoch from newest) * 1000000)::bigint
+from read_horizon($1, $2, coalesce((select created_at from sync_changes where id = $3::uuid), $4::timestamptz)))"};
+
+// $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the reader,
+// $8 whether own rows are brought, up to $9, $10 the table (see page_of_table).
+//
+// Each scope is walked along its index for one row more than the page may have; the walks are merged and cut by rows,
+// then by bytes. The record's state is looked up by key for what rules 7 and 8 need of it.
+constexpr std::string_view page_sql_head = R"(
+select id, (extract(epoch from created_at) * 1000000)::bigint, table_name, record_id, op, data::text, field_meta::text,
+       schema_version, actor::text, origin, space_id, found,
+       case when data -> 'deletedAt' = 'null' then record_data::text
+            when deleted then jsonb_build_object('deletedAt', record_data -> 'deletedAt')::text end,
+       case when data -> 'deletedAt' = 'null' then record_meta::text
+            when deleted then jsonb_build_object('deletedAt', record_meta -> 'deletedAt')::text end
+from (
+    select page.*, sum(bytes) over (order by created_at rows unbounded preceding) as running, count(*) over () as found
+    from (
+        select walk.*
+        from unnest($2::text[]) as reader(scope)
+        cross join lateral (
+            select change.*, record.deleted, record.data as record_data, record.meta as record_meta
+            from sync_changes as change
+            left join lateral (
+                select * from sync_records
+                where scope = change.scope and app_id = change.app_id
+                  and table_name = change.table_name and record_id = change.record_id
+                offset 0 -- one look-up by the whole key a row
+            ) as record on true
+            where change.scope = reader.scope and change.app_id = $1
+              and change.created_at > $3::timestamptz
+              and change.created_at <= (select current_setting('mana_sync.horizon')::timestamptz)
+              and not ($6 <> '' and change.client_id = $6 and change.user_id = $7
+                       and not change.told and not coalesce(record.marked, false)
+                       and not ($8::boolean and change.created_at <= $9::timestamptz)))";
+constexpr std::string_view page_sql_tail = R"(
+            order by change.created_at
+            limit $4::int + 1
+        ) as walk
+        order by created_at
+        limit $4::int + 1
+    ) as page
+) as cut
+where running <= $5::bigint or running = bytes
+order by created_at
+limit $4::int)";
+
+// Two statements, since a plan that serves "one table or all" would walk the wrong index for one of them.
+const statement& page_of_app() {
+    static const std::string sql = std::string(page_sql_head).append(page_sql_tail);
+    static const statement made{"page_of_app", sql.c_str()};
+    return made;
+}
+
+const statement& page_of_table() {
+    static const std::string sql =
+        std::string(page_sql_head).append(" and change.table_name = $10").append(page_sql_tail);
+    static const statement made{"page_of_table", sql.c_str()};
+    return made;
+}
+
+enum page_column {
+    event_id,
+    created_at,
+    table_name,
+    record_id,
+    op,
+    data,
+    field_meta,
+    schema_version,
+    actor,
+    origin,
+    space_id,
+    found,
+    record_data,
+    record_meta
+};
+
+sync::position position_of(std::int64_t micros) { return sync::position{std::chrono::microseconds{micros}}; }
+
+sync::json_object object_in(const rows& page, int row, int column) {
+    if (page.is_null(row, column)) return {};
+    auto value = sync::parse_stored_json(page.text(row, column));
+    auto* object = std::get_if<sync::json_object>(&value.held);
+    return object != nullptr ? std::move(*object) : sync::json_object{};
+}
+
+sync::logged_change change_in(const rows& page, int row) {
+    sync::logged_change change;
+    change.event_id = page.text(row, event_id);
+    change.heading.table = page.text(row, table_name);
+    change.heading.record_id = page.text(row, record_id);
+    change.heading.schema_version = static_cast<int>(page.number(row, schema_version));
+    change.heading.space = page.text(row, space_id);
+    change.heading.origin = page.text(row, origin);
+    if (!page.is_null(row, actor)) change.heading.actor = sync::parse_stored_json(page.text(row, actor));
+    change.op = sync::parse_operation(page.text(row, op)).value_or(sync::operation::update);
+    change.data = object_in(page, row, data);
+    change.fields =
+        sync::shown_fields(change.data, object_in(page, row, field_meta), position_of(page.number(row, created_at)));
+    return change;
+}
+
+void append_changes(std::vector<sync::wire_change>& out, const rows& page, int row) {
+    std::optional<sync::record_state> record;
+    if (!page.is_null(row, record_data))
+        record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
+    for (auto& change : sync::changes_of(change_in(page, row), record ? &*record : nullptr))
+        out.push_back(std::move(change));
+}
+
+} // namespace
+
+std::span<const statement> page_statements() {
+    static const std::array list{horizon_statement, page_of_app(), page_of_table()};
+    return list;
+}
+
+void send_page(transaction& in, const reader& who, const page_request& wanted,
+               const std::optional<page_bound>& bound) {
+    const auto scopes = parameter::array(scopes_of(who));
+    const bool bring_own = wanted.include_own || wanted.since.from_epoch;
+    const parameter own_until = bound ? parameter::timestamp(bound->newest_before) : parameter("infinity");
+    const parameter last_row =
+        bound && !bound->last_row.empty() ? parameter(bound->last_row) : parameter(std::nullopt);
+    in.send(horizon_statement, {wanted.app, scopes, last_row, own_until});
+    const parameter since = parameter::timestamp(wanted.since.at);
+    std::vector<parameter> parameters{wanted.app,
+                                      scopes,
+                                      since,
+                                      parameter::number(wanted.rows),
+                                      parameter::number(wanted.bytes),
+                                      who.client,
+                                      who.user,
+                                      parameter::boolean(bring_own),
+                                      own_until};
+    if (wanted.table) parameters.emplace_back(*wanted.table);
+    in.send(wanted.table ? page_of_table() : page_of_app(), parameters);
+}
+
+sync::answer to_answer(const page_request& wanted, const rows& horizon, const rows& page) {
+    sync::answer answer;
+    const int count = page.count();
+    for (int row = 0; row < count; ++row) append_changes(answer.server_changes, page, row);
+    answer.has_more = count > 0 && page.number(0, found) > count;
+    if (answer.has_more) {
+        answer.synced_until = {position_of(page.number(count - 1, created_at)), wanted.since.from_epoch};
+        return answer;
+    }
+    // A cursor never goes back, and one beyond the newest position counts as the newest.
+    answer.synced_until.at = std::min(wanted.since.at, position_of(horizon.number(0, 1)));
+    if (!horizon.is_null(0, 0))
+        answer.synced_until.at = std::max(answer.synced_until.at, position_of(horizon.number(0, 0)));
+    return answer;
+}
+
+sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
+                       const std::optional<page_bound>& bound, deadline until) {
+    return with_retries(until, [&] {
+        transaction reading(on, who.user, who.spaces);
+        send_page(reading, who, wanted, bound);
+        const auto results = reading.commit(until);
+        return to_answer(wanted, results.at(0), results.at(1));
+    });
+}
+
+sync::answer read_page(connection& on, const reader& who, const page_request& wanted, deadline until) {
+    return read_page(on, who, wanted, std::nullopt, until);
+}
+
+} // namespace mana::store

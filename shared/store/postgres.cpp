@@ -1,0 +1,309 @@
+#include "shared/store/postgres.hpp"
+
+#include "shared/sync/cursor.hpp"
+
+#include <libpq-fe.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <poll.h>
+#include <utility>
+
+namespace mana::store {
+
+namespace {
+
+constexpr statement begin_statement{"begin", "begin"};
+constexpr statement commit_statement{"commit", "commit"};
+constexpr statement rollback_statement{"rollback", "rollback"};
+
+// Local to the transaction, as PgBouncer's transaction pooling needs. Planning is steered towards index walks: every
+// statement of ours looks up few rows by key, and a plan made while a table was small must not become a scan of it.
+constexpr statement settings_statement{"settings", R"(
+select set_config('app.current_user_id', $1, true),
+       set_config('app.current_user_space_ids', ($2::text[])::text, true),
+       set_config('statement_timeout', $3, true),
+       set_config('lock_timeout', $4, true),
+       set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_sort', 'off', true),
+       set_config('enable_incremental_sort', 'off', true),
+       set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true),
+       set_config('jit', 'off', true))"};
+
+constexpr std::array transaction_statement_list{begin_statement, settings_statement, commit_statement,
+                                                rollback_statement};
+
+void append_big_endian(std::string& out, std::int32_t value) {
+    const auto bits = static_cast<std::uint32_t>(value);
+    for (const int shift : {24, 16, 8, 0}) out += static_cast<char>((bits >> shift) & 0xFFU);
+}
+
+/// libpq's message may span lines; the first says what happened. Later lines may quote a statement's values.
+std::string first_line(const char* message) {
+    const std::string_view text = message != nullptr ? message : "";
+    return std::string(text.substr(0, text.find('\n')));
+}
+
+remedy remedy_of(std::string_view sqlstate) {
+    if (sqlstate == "55P03" || sqlstate == "40P01" || sqlstate == "40001") return remedy::retry_now;
+    if (sqlstate == "57014") return remedy::retry_later; // statement_timeout
+    if (sqlstate.starts_with("53")) return remedy::retry_later; // out of disk, memory or connections
+    const bool gone = sqlstate.empty() || sqlstate.starts_with("08") || sqlstate.starts_with("57P");
+    return gone ? remedy::reconnect : remedy::report;
+}
+
+std::string describe(const PGresult* result) {
+    const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char* primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    return "PostgreSQL: " + first_line(primary != nullptr ? primary : PQresultErrorMessage(result)) +
+           (code != nullptr ? " (" + std::string(code) + ")" : "");
+}
+
+std::string milliseconds_text(std::chrono::milliseconds time) { return std::to_string(time.count()); }
+
+} // namespace
+
+// ---- parameters and rows ----
+
+parameter parameter::timestamp(sync::position at) { return {sync::to_text(sync::cursor{at, false})}; }
+
+parameter parameter::array(std::span<const std::optional<std::string>> items) {
+    constexpr std::int32_t text_oid = 25;
+    constexpr std::int32_t null_length = -1;
+    std::string bytes;
+    append_big_endian(bytes, items.empty() ? 0 : 1); // dimensions
+    append_big_endian(bytes, 1);                     // there may be nulls
+    append_big_endian(bytes, text_oid);
+    if (!items.empty()) {
+        append_big_endian(bytes, static_cast<std::int32_t>(items.size()));
+        append_big_endian(bytes, 1); // the first index
+    }
+    for (const auto& item : items) {
+        append_big_endian(bytes, item ? static_cast<std::int32_t>(item->size()) : null_length);
+        if (item) bytes += *item;
+    }
+    parameter made{std::string_view(bytes)};
+    made.binary_ = true;
+    return made;
+}
+
+parameter parameter::array(std::span<const std::string> items) {
+    const std::vector<std::optional<std::string>> copies(items.begin(), items.end());
+    return array(copies);
+}
+
+void columns::add(row values) {
+    columns_.resize(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) columns_[i].push_back(std::move(values[i]));
+}
+
+std::vector<parameter> columns::after(std::initializer_list<parameter> first) const {
+    std::vector<parameter> all(first);
+    for (const auto& column : columns_) all.push_back(parameter::array(column));
+    return all;
+}
+
+void rows::clear_result::operator()(pg_result* result) const { PQclear(result); }
+
+rows::rows(pg_result* owned) : held_(owned) {}
+
+int rows::count() const { return PQntuples(held_.get()); }
+
+std::string_view rows::text(int row, int column) const {
+    return {PQgetvalue(held_.get(), row, column), static_cast<std::size_t>(PQgetlength(held_.get(), row, column))};
+}
+
+std::int64_t rows::number(int row, int column) const {
+    std::int64_t value = 0;
+    const auto digits = text(row, column);
+    std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return value;
+}
+
+bool rows::boolean(int row, int column) const { return text(row, column) == "t"; }
+
+bool rows::is_null(int row, int column) const { return PQgetisnull(held_.get(), row, column) != 0; }
+
+// ---- connection ----
+
+void connection::finish_connection::operator()(pg_conn* conn) const { PQfinish(conn); }
+
+connection::connection(const postgres_settings& settings, std::span<const statement> statements)
+    : settings_(settings) {
+    connect();
+    if (settings_.prepared) prepare(statements);
+}
+
+void connection::lose(const std::string& why) {
+    usable_ = false;
+    conn_.reset();
+    throw postgres_error(remedy::reconnect, "PostgreSQL: " + why);
+}
+
+void connection::connect() {
+    const deadline until = std::chrono::steady_clock::now() + settings_.connect_timeout;
+    conn_.reset(PQconnectStart(settings_.url.c_str()));
+    if (!conn_ || PQstatus(conn_.get()) == CONNECTION_BAD)
+        lose("cannot connect: " + first_line(conn_ ? PQerrorMessage(conn_.get()) : "out of memory"));
+    for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(conn_.get())) {
+        if (next == PGRES_POLLING_FAILED) lose("cannot connect: " + first_line(PQerrorMessage(conn_.get())));
+        wait(next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until);
+    }
+    PQsetNoticeProcessor(conn_.get(), [](void*, const char*) {}, nullptr); // notices may quote values
+    if (PQsetnonblocking(conn_.get(), 1) != 0 || PQenterPipelineMode(conn_.get()) != 1)
+        lose("cannot pipeline: " + first_line(PQerrorMessage(conn_.get())));
+    usable_ = true;
+}
+
+void connection::prepare(std::span<const statement> statements) {
+    for (const auto& [name, sql] : statements) {
+        if (PQsendPrepare(conn_.get(), name, sql, 0, nullptr) != 1) lose(first_line(PQerrorMessage(conn_.get())));
+        ++open_segment_;
+    }
+    finish(std::chrono::steady_clock::now() + settings_.connect_timeout);
+}
+
+void connection::wait(short events, deadline until) {
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        if (left.count() <= 0) lose("no answer in time");
+        pollfd watched{PQsocket(conn_.get()), events, 0};
+        const int ready = ::poll(&watched, 1, static_cast<int>(left.count()));
+        if (ready > 0) return;
+        if (ready < 0 && errno != EINTR) lose("cannot wait for the connection");
+    }
+}
+
+void connection::send(const statement& what, std::span<const parameter> parameters) {
+    if (!usable_) throw postgres_error(remedy::reconnect, "PostgreSQL: not connected");
+    std::vector<const char*> values;
+    std::vector<int> lengths;
+    std::vector<int> formats;
+    for (const auto& given : parameters) {
+        values.push_back(given.bytes() ? given.bytes()->c_str() : nullptr);
+        lengths.push_back(given.bytes() ? static_cast<int>(given.bytes()->size()) : 0);
+        formats.push_back(given.binary() ? 1 : 0);
+    }
+    const int count = static_cast<int>(values.size());
+    const int sent = settings_.prepared
+                         ? PQsendQueryPrepared(conn_.get(), what.name, count, values.data(), lengths.data(),
+                                               formats.data(), 0)
+                         : PQsendQueryParams(conn_.get(), what.sql, count, nullptr, values.data(), lengths.data(),
+                                             formats.data(), 0);
+    if (sent != 1) lose(first_line(PQerrorMessage(conn_.get())));
+    ++open_segment_;
+}
+
+void connection::end_segment() {
+    if (!usable_) throw postgres_error(remedy::reconnect, "PostgreSQL: not connected");
+    if (PQpipelineSync(conn_.get()) != 1) lose(first_line(PQerrorMessage(conn_.get())));
+    segments_.push_back(std::exchange(open_segment_, 0));
+}
+
+void connection::flush(deadline until) {
+    for (;;) {
+        const int left = PQflush(conn_.get());
+        if (left == 0) return;
+        if (left < 0) lose(first_line(PQerrorMessage(conn_.get())));
+        // Read while writing: a server that waits for us to read would otherwise never read on.
+        wait(POLLIN | POLLOUT, until);
+        if (PQconsumeInput(conn_.get()) != 1) lose(first_line(PQerrorMessage(conn_.get())));
+    }
+}
+
+pg_result* connection::next_result(deadline until) {
+    while (PQisBusy(conn_.get()) == 1) {
+        wait(POLLIN, until);
+        if (PQconsumeInput(conn_.get()) != 1) lose(first_line(PQerrorMessage(conn_.get())));
+    }
+    return PQgetResult(conn_.get());
+}
+
+std::vector<rows> connection::read_segment(deadline until, std::optional<postgres_error>& failure) {
+    std::vector<rows> results;
+    const auto statements = segments_.front();
+    segments_.pop_front();
+    for (std::size_t left = statements; left > 0; --left) {
+        pg_result* const result = next_result(until);
+        if (result == nullptr) lose(first_line(PQerrorMessage(conn_.get())));
+        rows held(result);
+        if (PQresultStatus(result) == PGRES_FATAL_ERROR && !failure) {
+            const char* code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+            failure.emplace(remedy_of(code != nullptr ? code : ""), describe(result));
+        }
+        if (PQstatus(conn_.get()) == CONNECTION_BAD)
+            lose(failure ? std::string(failure->what()) : first_line(PQerrorMessage(conn_.get())));
+        results.push_back(std::move(held));
+        while (pg_result* const more = next_result(until)) PQclear(more);
+    }
+    const rows end_of_segment(next_result(until));
+    return results;
+}
+
+std::vector<rows> connection::finish(deadline until) {
+    if (open_segment_ > 0) end_segment();
+    if (!usable_) throw postgres_error(remedy::reconnect, "PostgreSQL: not connected");
+    if (segments_.empty()) return {};
+    flush(until);
+    std::optional<postgres_error> failure;
+    auto results = read_segment(until, failure);
+    if (!failure) return results;
+    while (!segments_.empty()) read_segment(until, failure);
+    if (failure->next() == remedy::reconnect) usable_ = false;
+    throw postgres_error(*failure);
+}
+
+// ---- transaction ----
+
+std::span<const statement> transaction_statements() { return transaction_statement_list; }
+
+transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces)
+    : on_(on), own_statements_(2) {
+    send(begin_statement, {});
+    send(settings_statement, {user, parameter::array(spaces), milliseconds_text(on_.settings().statement_timeout),
+                                  milliseconds_text(on_.settings().lock_timeout)});
+}
+
+transaction::~transaction() {
+    if (!open_ || !on_.usable()) return;
+    try {
+        send(rollback_statement, {});
+        on_.finish(std::chrono::steady_clock::now() + std::chrono::seconds{1});
+    } catch (const postgres_error&) { // NOLINT(bugprone-empty-catch): the connection is dropped by what threw
+    }
+}
+
+std::vector<rows> transaction::finish(deadline until) {
+    auto results = on_.finish(until);
+    const auto own = static_cast<std::ptrdiff_t>(std::exchange(own_statements_, 0));
+    results.erase(results.begin(), results.begin() + own);
+    return results;
+}
+
+void transaction::send_commit() {
+    send(commit_statement, {});
+    on_.end_segment();
+}
+
+std::vector<rows> transaction::committed(deadline until) {
+    open_ = false; // whatever comes, there is nothing left that a rollback could undo
+    try {
+        auto results = finish(until);
+        results.pop_back();
+        return results;
+    } catch (const postgres_error& failed) {
+        if (failed.next() == remedy::reconnect) throw postgres_error(remedy::in_doubt, failed.what());
+        open_ = true; // an earlier statement failed: the transaction is there, and broken
+        throw;
+    }
+}
+
+std::vector<rows> transaction::commit(deadline until) {
+    send_commit();
+    return committed(until);
+}
+
+} // namespace mana::store

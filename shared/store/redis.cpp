@@ -1,0 +1,176 @@
+#include "shared/store/redis.hpp"
+
+#include <algorithm>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <cerrno>
+#include <charconv>
+#include <hiredis/hiredis.h>
+#include <optional>
+#include <poll.h>
+#include <stdexcept>
+#include <sys/time.h>
+#include <vector>
+
+namespace mana::store {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+std::optional<int> whole_number(std::string_view text, int least, int most) {
+    int number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, failure] = std::from_chars(text.data(), end, number);
+    if (failure != std::errc{} || stop != end || number < least || number > most) return std::nullopt;
+    return number;
+}
+
+redis_address unix_address(const boost::urls::url_view& url) {
+    redis_address where;
+    where.path = url.path();
+    if (!url.host().empty() || where.path.size() < 2)
+        throw std::invalid_argument{"the Redis URL names no absolute path of a socket"};
+    return where;
+}
+
+redis_address tcp_address(const boost::urls::url_view& url) {
+    redis_address where;
+    where.host = url.host_address(); // an IPv6 address without its brackets
+    where.user = url.user();
+    where.password = url.password();
+    if (where.host.empty()) throw std::invalid_argument{"the Redis URL names no host"};
+    if (!where.user.empty() && where.password.empty())
+        throw std::invalid_argument{"the Redis URL names a user without a password"};
+    if (url.has_port()) {
+        const auto port = whole_number({url.port().data(), url.port().size()}, 1, 65535);
+        if (!port) throw std::invalid_argument{"the Redis URL has no usable port"};
+        where.port = *port;
+    }
+    const std::string path = url.path();
+    if (path.size() > 1) {
+        const auto database = whole_number(std::string_view{path}.substr(1), 0, 1'000'000);
+        if (!database) throw std::invalid_argument{"the Redis URL's database is no number"};
+        where.database = *database;
+    }
+    return where;
+}
+
+timeval to_timeval(milliseconds span) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span);
+    timeval out{};
+    out.tv_sec = seconds.count();
+    out.tv_usec = std::chrono::microseconds{span - seconds}.count();
+    return out;
+}
+
+redis_context open(const redis_address& where, timeval timeout) {
+    if (where.host.empty()) return redis_context{redisConnectUnixWithTimeout(where.path.c_str(), timeout)};
+    return redis_context{redisConnectWithTimeout(where.host.c_str(), where.port, timeout)};
+}
+
+/// Why the command was not carried out, or nothing.
+std::optional<std::string> run(redisContext& on, std::initializer_list<std::string_view> words,
+                               milliseconds timeout) {
+    if (!append_command(on, words) || !flush_commands(on)) return lost_because(on);
+    const redis_reply reply = next_reply(on, steady_clock::now() + timeout);
+    if (!reply) return is_lost(on) ? lost_because(on) : "no answer in time";
+    if (reply->type == REDIS_REPLY_ERROR) return std::string{reply->str, reply->len};
+    return std::nullopt;
+}
+
+std::optional<std::string> introduce(redisContext& on, const redis_address& where, milliseconds timeout) {
+    if (!where.password.empty()) {
+        auto failure = where.user.empty() ? run(on, {"AUTH", where.password}, timeout)
+                                          : run(on, {"AUTH", where.user, where.password}, timeout);
+        if (failure) return failure;
+    }
+    if (where.database == 0) return std::nullopt;
+    return run(on, {"SELECT", std::to_string(where.database)}, timeout);
+}
+
+/// What the reader already holds, without waiting.
+redis_reply buffered_reply(redisContext& on) {
+    void* reply = nullptr;
+    if (redisGetReplyFromReader(&on, &reply) != REDIS_OK) return nullptr;
+    return redis_reply{static_cast<redisReply*>(reply)};
+}
+
+/// Whether Redis has sent something (or has gone) before `until` and before `wake`.
+bool wait_readable(const redisContext& on, steady_clock::time_point until, int wake) {
+    while (true) {
+        const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+        pollfd watched[2] = {{on.fd, POLLIN, 0}, {wake, POLLIN, 0}};
+        const int ready =
+            poll(watched, wake < 0 ? 1 : 2, static_cast<int>(std::max<milliseconds::rep>(left.count(), 0)));
+        if (ready > 0) return watched[1].revents == 0;
+        if (ready == 0 || errno != EINTR) return false;
+    }
+}
+
+} // namespace
+
+redis_address parse_redis_url(const std::string& url) {
+    const auto parsed = boost::urls::parse_uri(url);
+    if (!parsed) throw std::invalid_argument{"the Redis URL is not a URL"};
+    if (parsed->scheme() == "unix") return unix_address(*parsed);
+    if (parsed->scheme() == "redis") return tcp_address(*parsed);
+    throw std::invalid_argument{"the Redis URL begins neither with redis:// nor with unix://"};
+}
+
+void free_redis::operator()(redisContext* context) const noexcept {
+    redisFree(context);
+}
+
+void free_redis::operator()(redisReply* reply) const noexcept {
+    freeReplyObject(reply);
+}
+
+boost::system::result<redis_context, std::string> connect_redis(const redis_address& where,
+                                                                milliseconds timeout) {
+    redis_context context = open(where, to_timeval(timeout));
+    if (!context) return std::string{"out of memory"};
+    if (is_lost(*context)) return lost_because(*context);
+    // What could block is bounded by poll() but for writes, which a frozen Redis lets block once its buffer
+    // is full.
+    if (redisSetTimeout(context.get(), to_timeval(timeout)) != REDIS_OK) return lost_because(*context);
+    if (auto failure = introduce(*context, where, timeout)) return std::move(*failure);
+    return context;
+}
+
+bool append_command(redisContext& on, std::initializer_list<std::string_view> words) {
+    std::vector<const char*> texts;
+    std::vector<std::size_t> sizes;
+    for (const std::string_view word : words) {
+        texts.push_back(word.data());
+        sizes.push_back(word.size());
+    }
+    return redisAppendCommandArgv(&on, static_cast<int>(words.size()), texts.data(), sizes.data()) ==
+           REDIS_OK;
+}
+
+bool flush_commands(redisContext& on) {
+    int done = 0;
+    while (done == 0)
+        if (redisBufferWrite(&on, &done) != REDIS_OK) return false;
+    return true;
+}
+
+redis_reply next_reply(redisContext& on, steady_clock::time_point until, int wake) {
+    while (!is_lost(on)) {
+        if (redis_reply reply = buffered_reply(on)) return reply;
+        if (is_lost(on) || !wait_readable(on, until, wake)) return nullptr;
+        redisBufferRead(&on);
+    }
+    return nullptr;
+}
+
+bool is_lost(const redisContext& on) {
+    return on.err != 0;
+}
+
+std::string lost_because(const redisContext& on) {
+    return on.errstr;
+}
+
+} // namespace mana::store

@@ -1,0 +1,60 @@
+// A connection to Redis that is never waited on without a deadline: for the publisher and for the hub's
+// subscriber.
+//
+// Not thread-safe: one thread owns a connection. hiredis writes with write(): the process ignores SIGPIPE.
+#pragma once
+
+#include <boost/system/result.hpp>
+
+#include <chrono>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+
+struct redisContext;
+struct redisReply;
+
+namespace mana::store {
+
+/// Where Redis is. Holds the password: never log one.
+struct redis_address {
+    std::string host; ///< empty: a unix socket
+    int port = 6379;
+    std::string path;
+    std::string user; ///< of an access control list; empty: Redis' default user
+    std::string password;
+    int database = 0;
+};
+
+/// `url`: redis://[[user]:password@]host[:port][/database] or unix:///path, percent-encoded where needed.
+/// Throws std::invalid_argument with one line, which never holds the url.
+redis_address parse_redis_url(const std::string& url);
+
+struct free_redis {
+    void operator()(redisContext* context) const noexcept;
+    void operator()(redisReply* reply) const noexcept;
+};
+using redis_context = std::unique_ptr<redisContext, free_redis>;
+using redis_reply = std::unique_ptr<redisReply, free_redis>;
+
+/// Connects, authenticates and selects the database. `timeout` is for each of connecting, answering, and any
+/// later write; looking up a host's name is not bounded by it. An error is one line without the password.
+boost::system::result<redis_context, std::string> connect_redis(const redis_address& where,
+                                                                std::chrono::milliseconds timeout);
+
+/// Puts a command into the pipeline. False where memory is short.
+bool append_command(redisContext& on, std::initializer_list<std::string_view> words);
+
+/// Sends what is in the pipeline. False: the connection is lost.
+bool flush_commands(redisContext& on);
+
+/// The next reply. Null where none came until `until` or `wake` became readable (a descriptor, or -1), and
+/// where the connection is lost, which is_lost() tells.
+redis_reply next_reply(redisContext& on, std::chrono::steady_clock::time_point until, int wake = -1);
+
+bool is_lost(const redisContext& on);
+/// Why it was lost, one line.
+std::string lost_because(const redisContext& on);
+
+} // namespace mana::store

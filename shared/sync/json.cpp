@@ -1,0 +1,422 @@
+#include "shared/sync/json.hpp"
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+
+namespace mana::sync {
+
+json_value::json_value(json_array items) : held(std::move(items)) {}
+json_value::json_value(json_object members) : held(std::move(members)) {}
+
+namespace {
+
+namespace bj = boost::json;
+
+constexpr auto byte_order = [](const json_member& left, const json_member& right) { return left.key < right.key; };
+
+// No text of JSON can hold this string but by the escape of NUL, which is refused anyway.
+constexpr std::string_view too_deep_mark{"\0too deep", 9};
+constexpr std::string_view too_deep_text = R"("\u0000too deep")";
+
+/// Builds a json_value from Boost's events. Boost hands a number's whole text over in the last event.
+struct tree_builder {
+    static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+    static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+
+    struct level {
+        json_value container;
+        std::string key;
+    };
+    std::vector<level> open;
+    std::string text;
+    json_value root;
+
+    void add(json_value value) {
+        if (open.empty()) {
+            root = std::move(value);
+            return;
+        }
+        auto& [container, key] = open.back();
+        if (auto* items = std::get_if<json_array>(&container.held)) items->push_back(std::move(value));
+        else std::get<json_object>(container.held).push_back({std::move(key), std::move(value)});
+    }
+    void close() {
+        json_value done = std::move(open.back().container);
+        open.pop_back();
+        add(std::move(done));
+    }
+    std::string take(bj::string_view last) {
+        text.append(last.data(), last.size());
+        return std::exchange(text, {});
+    }
+    bool number(bj::string_view last) {
+        json_value value;
+        value.held = json_number{take(last)};
+        add(std::move(value));
+        return true;
+    }
+
+    bool on_document_begin(bj::error_code& /*ec*/) { return true; }
+    bool on_document_end(bj::error_code& /*ec*/) { return true; }
+    bool on_object_begin(bj::error_code& /*ec*/) {
+        open.push_back({json_value(json_object{}), {}});
+        return true;
+    }
+    bool on_object_end(std::size_t /*n*/, bj::error_code& /*ec*/) {
+        auto& members = std::get<json_object>(open.back().container.held);
+        if (!std::ranges::is_sorted(members, byte_order)) std::ranges::stable_sort(members, byte_order);
+        keep_last_of_equal(members);
+        close();
+        return true;
+    }
+    bool on_array_begin(bj::error_code& /*ec*/) {
+        open.push_back({json_value(json_array{}), {}});
+        return true;
+    }
+    bool on_array_end(std::size_t /*n*/, bj::error_code& /*ec*/) {
+        close();
+        return true;
+    }
+    bool on_key_part(bj::string_view part, std::size_t /*n*/, bj::error_code& /*ec*/) {
+        text.append(part.data(), part.size());
+        return true;
+    }
+    bool on_key(bj::string_view last, std::size_t /*n*/, bj::error_code& /*ec*/) {
+        open.back().key = take(last);
+        return true;
+    }
+    bool on_string_part(bj::string_view part, std::size_t /*n*/, bj::error_code& /*ec*/) {
+        text.append(part.data(), part.size());
+        return true;
+    }
+    bool on_string(bj::string_view last, std::size_t /*n*/, bj::error_code& /*ec*/) {
+        auto whole = take(last);
+        json_value value;
+        if (whole == too_deep_mark) value.held = json_too_deep{};
+        else value.held = std::move(whole);
+        add(std::move(value));
+        return true;
+    }
+    bool on_number_part(bj::string_view part, bj::error_code& /*ec*/) {
+        text.append(part.data(), part.size());
+        return true;
+    }
+    bool on_int64(std::int64_t /*i*/, bj::string_view last, bj::error_code& /*ec*/) { return number(last); }
+    bool on_uint64(std::uint64_t /*u*/, bj::string_view last, bj::error_code& /*ec*/) { return number(last); }
+    bool on_double(double /*d*/, bj::string_view last, bj::error_code& /*ec*/) { return number(last); }
+    bool on_bool(bool held, bj::error_code& /*ec*/) {
+        json_value value;
+        value.held = held;
+        add(std::move(value));
+        return true;
+    }
+    bool on_null(bj::error_code& /*ec*/) {
+        add({});
+        return true;
+    }
+    bool on_comment_part(bj::string_view /*part*/, bj::error_code& /*ec*/) { return true; }
+    bool on_comment(bj::string_view /*last*/, bj::error_code& /*ec*/) { return true; }
+
+    static void keep_last_of_equal(json_object& members) {
+        const auto differs_from_next = [](const json_member& a, const json_member& b) { return a.key == b.key; };
+        if (std::ranges::adjacent_find(members, differs_from_next) == members.end()) return;
+        json_object kept;
+        for (auto& member : members) {
+            if (!kept.empty() && kept.back().key == member.key) kept.pop_back();
+            kept.push_back(std::move(member));
+        }
+        members = std::move(kept);
+    }
+};
+
+std::optional<unsigned> hex4(std::string_view text, std::size_t at) {
+    if (at + 4 > text.size()) return std::nullopt;
+    unsigned unit = 0;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + at + 4, unit, 16);
+    if (error != std::errc{} || end != text.data() + at + 4) return std::nullopt;
+    return unit;
+}
+
+bool is_high(unsigned unit) { return unit >= 0xD800 && unit < 0xDC00; }
+bool is_low(unsigned unit) { return unit >= 0xDC00 && unit < 0xE000; }
+
+/// Copies one escape that starts at `text[at]` (a backslash), a lone surrogate as U+FFFD. Returns where it ends.
+std::size_t copy_escape(std::string_view text, std::size_t at, std::string& out) {
+    const bool is_unicode = at + 1 < text.size() && text[at + 1] == 'u';
+    const auto unit = is_unicode ? hex4(text, at + 2) : std::nullopt;
+    if (!unit) {
+        out.append(text.substr(at, 2));
+        return std::min(at + 2, text.size());
+    }
+    if (is_high(*unit) && text.substr(at + 6, 2) == "\\u") {
+        const auto next = hex4(text, at + 8);
+        if (next && is_low(*next)) {
+            out.append(text.substr(at, 12));
+            return at + 12;
+        }
+    }
+    if (is_high(*unit) || is_low(*unit)) out.append("\\ufffd");
+    else out.append(text.substr(at, 6));
+    return at + 6;
+}
+
+/// One pass over the text before Boost reads it, since Boost refuses a lone surrogate and recurses into depth:
+/// mends the first and cuts out the second.
+std::string mend(std::string_view text, std::size_t max_depth) {
+    std::string out;
+    out.reserve(text.size());
+    std::size_t depth = 0;
+    bool in_string = false;
+    for (std::size_t at = 0; at < text.size();) {
+        const char c = text[at];
+        const bool cut = depth > max_depth;
+        if (in_string && c == '\\') {
+            std::string skipped;
+            at = copy_escape(text, at, cut ? skipped : out);
+            continue;
+        }
+        ++at;
+        if (c == '"') in_string = !in_string;
+        if (!in_string && (c == '[' || c == '{') && ++depth == max_depth + 1) out.append(too_deep_text);
+        if (depth <= max_depth) out.push_back(c);
+        if (!in_string && (c == ']' || c == '}') && depth > 0) --depth;
+    }
+    return out;
+}
+
+bool needs_mending(std::string_view text, std::size_t max_depth) {
+    std::size_t depth = 0;
+    bool in_string = false;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char c = text[at];
+        if (in_string && c == '\\') {
+            ++at;
+            const auto unit = text.substr(at, 2);
+            if (unit == "ud" || unit == "uD") return true;
+        } else if (c == '"') {
+            in_string = !in_string;
+        } else if (!in_string && (c == '[' || c == '{')) {
+            if (++depth > max_depth) return true;
+        } else if (!in_string && (c == ']' || c == '}') && depth > 0) {
+            --depth;
+        }
+    }
+    return false;
+}
+
+/// A number as sign, significant digits and the power of ten of the last digit: equal numbers, equal parts.
+struct decimal {
+    bool negative = false;
+    std::string digits;
+    long exponent = 0;
+
+    explicit decimal(std::string_view text) {
+        negative = text.starts_with('-');
+        if (negative) text.remove_prefix(1);
+        const auto e = text.find_first_of("eE");
+        if (e != std::string_view::npos) exponent = read_exponent(text.substr(e + 1));
+        bool after_point = false;
+        for (const char c : text.substr(0, e)) {
+            if (c == '.') {
+                after_point = true;
+                continue;
+            }
+            if (after_point) --exponent;
+            if (c != '0' || !digits.empty()) digits.push_back(c);
+        }
+        while (!digits.empty() && digits.back() == '0') {
+            digits.pop_back();
+            ++exponent;
+        }
+        if (!digits.empty()) return;
+        negative = false;
+        exponent = 0;
+    }
+    static long read_exponent(std::string_view text) {
+        if (text.starts_with('+')) text.remove_prefix(1);
+        long exponent = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), exponent);
+        constexpr long beyond_any_number = 1'000'000'000;
+        if (error == std::errc::result_out_of_range) return text.starts_with('-') ? -beyond_any_number : beyond_any_number;
+        return std::clamp(exponent, -beyond_any_number, beyond_any_number);
+    }
+    bool operator==(const decimal&) const = default;
+};
+
+/// jsonb keeps a numeric with at most 16,383 digits after the point; every client reads a double.
+bool out_of_range(std::string_view text) {
+    constexpr std::size_t most_digits = 16'000;
+    if (text.size() > most_digits) return true;
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{}) return !decimal(text).digits.empty();
+    return decimal(text).exponent < -static_cast<long>(most_digits);
+}
+
+std::size_t written_out(std::string_view text) {
+    const auto e = text.find_first_of("eE");
+    if (e == std::string_view::npos) return text.size();
+    const long exponent = std::clamp(decimal::read_exponent(text.substr(e + 1)), -20'000L, 20'000L);
+    return e + static_cast<std::size_t>(std::abs(exponent)) + 2;
+}
+
+template<class... Cases>
+struct overloaded : Cases... {
+    using Cases::operator()...;
+};
+
+} // namespace
+
+boost::system::result<json_value, json_error> parse_json(std::string_view text, std::size_t max_depth) {
+    std::string mended;
+    if (needs_mending(text, max_depth)) {
+        mended = mend(text, max_depth);
+        text = mended;
+    }
+    bj::parse_options options;
+    options.max_depth = max_depth + 1;
+    bj::basic_parser<tree_builder> parser(options);
+    bj::error_code error;
+    const auto read = parser.write_some(false, text.data(), text.size(), error);
+    if (!error && read < text.size()) error = bj::error::extra_data;
+    if (error) return json_error{error.message() + " at byte " + std::to_string(read)};
+    return std::move(parser.handler().root);
+}
+
+json_value parse_stored_json(std::string_view text) {
+    constexpr std::size_t deeper_than_we_store = 4'000;
+    auto parsed = parse_json(text, deeper_than_we_store);
+    if (!parsed) throw std::invalid_argument("stored JSON cannot be read: " + parsed.error().message);
+    return std::move(*parsed);
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+    const auto plain = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\'; };
+    if (std::ranges::all_of(text, plain)) {
+        out.append(1, '"').append(text).append(1, '"');
+        return;
+    }
+    out += bj::serialize(bj::string_view(text.data(), text.size()));
+}
+
+void append_json_text(std::string& out, const json_value& value) {
+    std::visit(overloaded{
+                   [&](std::nullptr_t) { out += "null"; },
+                   [&](bool held) { out += held ? "true" : "false"; },
+                   [&](const json_number& number) { out += number.text; },
+                   [&](const std::string& text) { append_json_string(out, text); },
+                   [&](const json_array& items) {
+                       out += '[';
+                       for (const auto& item : items) {
+                           if (&item != &items.front()) out += ',';
+                           append_json_text(out, item);
+                       }
+                       out += ']';
+                   },
+                   [&](const json_object& members) {
+                       out += '{';
+                       for (const auto& member : members) {
+                           if (&member != &members.front()) out += ',';
+                           append_json_string(out, member.key);
+                           out += ':';
+                           append_json_text(out, member.value);
+                       }
+                       out += '}';
+                   },
+                   [&](json_too_deep) { out += "null"; },
+               },
+               value.held);
+}
+
+std::string to_json_text(const json_value& value) {
+    std::string out;
+    append_json_text(out, value);
+    return out;
+}
+
+bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+
+json_fault find_fault(const json_value& value) {
+    if (const auto* text = value.as_string()) return has_nul(*text) ? json_fault::nul_character : json_fault::none;
+    if (const auto* number = value.as_number())
+        return out_of_range(number->text) ? json_fault::number_out_of_range : json_fault::none;
+    if (std::holds_alternative<json_too_deep>(value.held)) return json_fault::too_deep;
+    if (const auto* items = value.as_array()) {
+        for (const auto& item : *items)
+            if (const auto fault = find_fault(item); fault != json_fault::none) return fault;
+    }
+    if (const auto* members = value.as_object()) {
+        for (const auto& member : *members) {
+            if (has_nul(member.key)) return json_fault::nul_character;
+            if (const auto fault = find_fault(member.value); fault != json_fault::none) return fault;
+        }
+    }
+    return json_fault::none;
+}
+
+std::size_t stored_size(const json_value& value) {
+    if (const auto* text = value.as_string()) return text->size() + 2;
+    if (const auto* number = value.as_number()) return written_out(number->text);
+    std::size_t size = 5;
+    if (const auto* items = value.as_array())
+        for (const auto& item : *items) size += stored_size(item) + 2;
+    if (const auto* members = value.as_object())
+        for (const auto& member : *members) size += member.key.size() + 6 + stored_size(member.value);
+    return size;
+}
+
+bool same(const json_value& left, const json_value& right) {
+    if (left.held.index() != right.held.index()) return false;
+    const auto same_member = [](const json_member& a, const json_member& b) {
+        return a.key == b.key && same(a.value, b.value);
+    };
+    return std::visit(overloaded{
+                          [](std::nullptr_t) { return true; },
+                          [&](bool held) { return held == std::get<bool>(right.held); },
+                          [&](const json_number& number) {
+                              const auto& other = std::get<json_number>(right.held).text;
+                              return number.text == other || decimal(number.text) == decimal(other);
+                          },
+                          [&](const std::string& text) { return text == std::get<std::string>(right.held); },
+                          [&](const json_array& items) {
+                              return std::ranges::equal(items, std::get<json_array>(right.held), same);
+                          },
+                          [&](const json_object& members) {
+                              return std::ranges::equal(members, std::get<json_object>(right.held), same_member);
+                          },
+                          [](json_too_deep) { return true; },
+                      },
+                      left.held);
+}
+
+bool truthy(const json_value& value) {
+    if (value.is_null()) return false;
+    if (const auto* held = std::get_if<bool>(&value.held)) return *held;
+    if (const auto* number = value.as_number()) return !decimal(number->text).digits.empty();
+    if (const auto* text = value.as_string()) return !text->empty();
+    return true;
+}
+
+const json_value* find_member(const json_object& object, std::string_view key) {
+    const auto found = std::ranges::lower_bound(object, key, std::ranges::less{},
+                                                [](const json_member& m) { return std::string_view(m.key); });
+    return found != object.end() && found->key == key ? &found->value : nullptr;
+}
+
+void set_member(json_object& object, std::string key, json_value value) {
+    const auto place = std::ranges::lower_bound(object, std::string_view(key), std::ranges::less{},
+                                                [](const json_member& m) { return std::string_view(m.key); });
+    if (place != object.end() && place->key == key) place->value = std::move(value);
+    else object.insert(place, {std::move(key), std::move(value)});
+}
+
+} // namespace mana::sync

@@ -1,0 +1,69 @@
+// The current state of a record: per field what is held, the time it claimed and the time it is shown with
+// (SPEC §3). Pure.
+#pragma once
+
+#include "shared/sync/change.hpp"
+
+#include <compare>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mana::sync {
+
+/// Where a record lives: its home scope and its names there. The app is the caller's to know: one push is one app.
+struct record_key {
+    std::string scope;
+    std::string table;
+    std::string record_id;
+    auto operator<=>(const record_key&) const = default;
+};
+
+/// "u:<user>": what a user alone reads and writes.
+std::string scope_of_user(std::string_view user);
+/// "s:<space>": what the members of a space share.
+std::string scope_of_space(std::string_view space);
+
+struct held_field {
+    json_value value;
+    std::optional<instant> claimed; ///< as the client said it, however far ahead; none: an untimed insert
+    instant compared;               ///< what later claims are compared with (claimed, or capped, or the epoch)
+    instant shown;                  ///< on the wire and in field_meta
+    std::optional<instant> hold;    ///< an insert's author may show any time up to this one to its user
+    std::string user;               ///< who wrote it, and from which client
+    std::string client;
+    bool fresh = false;             ///< written by the push that is being merged
+    bool dirty = false;             ///< not yet stored
+};
+
+/// Ordered by name, so what lies inside a path follows "path.".
+using field_map = std::map<std::string, held_field, std::less<>>;
+
+struct record_state {
+    field_map fields;
+    std::optional<instant> tombstone;
+    /// It ever had a tombstone, a reset or a dotted path, so a client's own changes are not left out (rule 8).
+    bool marked = false;
+
+    bool replaced = false; ///< fields were taken out: what is stored must be replaced, not added to
+    bool touched = false;  ///< anything changed that must be stored
+};
+
+using record_map = std::map<record_key, record_state>;
+
+/// A record state as two JSON texts: the values, and for each field its times and author. What equals the default is
+/// left out: `compared` and `shown` where they are the claimed time, the author where it is `home_user`.
+struct stored_record {
+    std::string values;
+    std::string meta;
+};
+/// `dirty_only`: just the fields that were changed since they were read.
+stored_record to_stored(const record_state& state, std::string_view home_user, bool dirty_only);
+/// Throws std::invalid_argument where the texts were not written by to_stored.
+record_state from_stored(std::string_view values, std::string_view meta, std::string_view home_user);
+
+/// What the record holds at a path, there or inside an object around it; null where it holds nothing.
+json_value value_at(const record_state& state, std::string_view field);
+
+} // namespace mana::sync

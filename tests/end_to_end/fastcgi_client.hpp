@@ -1,0 +1,43 @@
+// A FastCGI client as small as can be: what nginx does for one request, under a test's control.
+#pragma once
+
+#include "shared/runtime/unique_fd.hpp"
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace mana::end_to_end {
+
+struct fastcgi_reply {
+    int status = 0; // 0: the connection ended without an answer
+    std::map<std::string, std::string> headers;
+    std::string body;
+};
+
+// One request over a connection of its own. Throws std::system_error where it cannot connect or send.
+class fastcgi_request {
+  public:
+    explicit fastcgi_request(const std::string& socket_path);
+
+    // REQUEST_METHOD, DOCUMENT_URI, CONTENT_LENGTH, HTTP_AUTHORIZATION …
+    void send_head(const std::map<std::string, std::string>& parameters);
+    void send_body(std::string_view part); // at most 65,535 bytes
+    void end_body();
+
+    // Waits for the end of the answer. Throws std::runtime_error after `longest`.
+    fastcgi_reply receive(std::chrono::milliseconds longest = std::chrono::seconds{15});
+
+  private:
+    void send_record(unsigned char type, std::string_view content);
+
+    runtime::unique_fd fd_;
+};
+
+// A whole request.
+fastcgi_reply ask(const std::string& socket_path, const std::string& method, const std::string& path,
+                  const std::string& token, std::string_view body,
+                  std::map<std::string, std::string> more = {});
+
+} // namespace mana::end_to_end

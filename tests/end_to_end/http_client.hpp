@@ -1,0 +1,49 @@
+// HTTP as a browser app speaks it: one connection, kept for the next request.
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mana::end_to_end {
+
+struct http_reply {
+    long status = 0;
+    std::multimap<std::string, std::string> headers; // names in lower case
+    std::string body;
+
+    // The value of a header that came exactly once; otherwise empty, so that doubled ones are found out.
+    [[nodiscard]] std::string header(const std::string& lower_case_name) const;
+    // Throws where the body is not JSON.
+    [[nodiscard]] boost::json::value json() const;
+    // The "error" of an error's body, which must have a "message" too; otherwise empty.
+    [[nodiscard]] std::string error_code() const;
+};
+
+// Not thread-safe. Every request throws std::runtime_error where there is no reply within 30 s.
+class http_client {
+  public:
+    using header_lines = std::vector<std::string>; // "Name: value"
+
+    explicit http_client(std::string base_url);
+    ~http_client();
+    http_client(http_client&&) noexcept;
+    http_client& operator=(http_client&&) noexcept;
+    http_client(const http_client&) = delete;
+    http_client& operator=(const http_client&) = delete;
+
+    http_reply get(const std::string& path, const header_lines& headers = {});
+    http_reply post(const std::string& path, std::string_view body, const header_lines& headers = {});
+    // Any method, without a body.
+    http_reply send(const std::string& method, const std::string& path, const header_lines& headers = {});
+
+  private:
+    struct handle;
+    std::string base_url_;
+    std::unique_ptr<handle> handle_;
+};
+
+} // namespace mana::end_to_end

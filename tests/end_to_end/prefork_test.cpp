@@ -1,0 +1,268 @@
+// The prefork master and its workers as processes: what dies is replaced, what ends ends gracefully.
+
+#include "shared/runtime/unique_fd.hpp"
+#include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/fastcgi_client.hpp"
+#include "tests/end_to_end/worker_process.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <string>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+namespace mana::end_to_end {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+std::map<std::string, std::string> with(std::map<std::string, std::string> settings, const std::string& name,
+                                        const std::string& value) {
+    settings[name] = value;
+    return settings;
+}
+
+// The cheapest request that a worker answers: it has no token.
+int status_of_any_request(const std::string& socket) {
+    return ask(socket, "POST", "/sync/todo", "", "").status;
+}
+
+runtime::unique_fd listen_at(const std::string& path) {
+    runtime::unique_fd fd{::socket(AF_UNIX, SOCK_STREAM, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(fd.get(), 16), 0);
+    return fd;
+}
+
+// A push whose body is on its way: the worker that has it is busy until the rest comes.
+class push_in_flight {
+  public:
+    explicit push_in_flight(const std::string& socket) : request_{socket} {
+        request_.send_head({{"REQUEST_METHOD", "POST"},
+                            {"DOCUMENT_URI", "/sync/todo"},
+                            {"HTTP_AUTHORIZATION", "Bearer " + token_of(fresh("user"))},
+                            {"CONTENT_LENGTH", std::to_string(body_.size())}});
+        request_.send_body(body_.substr(0, 5));
+    }
+
+    fastcgi_reply finish() {
+        request_.send_body(body_.substr(5));
+        request_.end_body();
+        return request_.receive();
+    }
+
+  private:
+    std::string body_ = R"({"since":"","changes":[]})";
+    fastcgi_request request_;
+};
+
+class prefork : public testing::Test {
+  protected:
+    scratch_folder folder;
+    std::map<std::string, std::string> settings = worker_settings(folder);
+};
+
+// ---- the socket ----
+
+TEST_F(prefork, the_socket_is_for_owner_and_group_only) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    struct stat found {};
+    ASSERT_EQ(::stat(master.socket().c_str(), &found), 0);
+    EXPECT_EQ(found.st_mode & 0777U, 0660U);
+}
+
+TEST_F(prefork, a_socket_that_nobody_listens_on_is_replaced) {
+    listen_at(settings["WORKER_SOCKET"]).reset();
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    EXPECT_EQ(status_of_any_request(master.socket()), 401);
+}
+
+TEST_F(prefork, a_socket_in_use_is_left_alone_and_said_in_one_line) {
+    worker_process first{folder, settings};
+    ASSERT_TRUE(first.await_ready());
+    worker_process second{folder, settings};
+    EXPECT_EQ(second.await_end(), 1);
+    EXPECT_TRUE(second.logs("WORKER_SOCKET: " + first.socket() + ": is in use"));
+    const auto said = second.log();
+    EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
+    EXPECT_EQ(status_of_any_request(first.socket()), 401);
+}
+
+TEST_F(prefork, a_file_that_is_no_socket_is_left_alone) {
+    std::ofstream{settings["WORKER_SOCKET"]} << "precious";
+    worker_process master{folder, settings};
+    EXPECT_EQ(master.await_end(), 1);
+    EXPECT_TRUE(master.logs("is no socket"));
+}
+
+TEST_F(prefork, the_socket_of_systemd_is_taken_and_not_removed) {
+    const std::string path = folder.file("systemd.sock");
+    const auto given = listen_at(path);
+    worker_process master{folder, settings, given.get()};
+    ASSERT_TRUE(master.await_ready());
+    EXPECT_EQ(status_of_any_request(path), 401);
+    master.signal(SIGTERM);
+    EXPECT_EQ(master.await_end(), 0);
+    EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+// ---- workers that die ----
+
+TEST_F(prefork, a_worker_that_is_killed_is_replaced) {
+    worker_process master{folder, with(settings, "WORKERS", "2")};
+    ASSERT_TRUE(master.await_ready(2));
+    const pid_t victim = master.workers().front();
+    ::kill(victim, SIGKILL);
+    EXPECT_TRUE(await([&] {
+        const auto now = master.workers();
+        return now.size() == 2 && std::ranges::find(now, victim) == now.end();
+    }));
+    EXPECT_EQ(status_of_any_request(master.socket()), 401);
+}
+
+TEST_F(prefork, a_worker_that_dies_at_once_is_restarted_with_growing_pauses) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    clock::duration last_gap{};
+    constexpr int deaths = 4;
+    for (int i = 0; i < deaths; ++i) {
+        ::kill(master.workers().front(), SIGKILL);
+        const auto died = clock::now();
+        ASSERT_TRUE(await([&] { return master.workers().empty(); }));
+        ASSERT_TRUE(await([&] { return !master.workers().empty(); }));
+        last_gap = clock::now() - died;
+    }
+    // 100, 200, 400, 800 ms; the first death may have come after a second, and then had no pause.
+    EXPECT_GE(last_gap, 350ms);
+    const auto said = master.log();
+    const auto first = said.find("worker_died_at_once");
+    ASSERT_NE(first, std::string::npos);
+    EXPECT_EQ(said.find("worker_died_at_once", first + 1), std::string::npos) << "told more than once";
+}
+
+// ---- the end ----
+
+TEST_F(prefork, an_idle_master_ends_at_once_and_removes_its_socket) {
+    worker_process master{folder, with(settings, "WORKERS", "3")};
+    ASSERT_TRUE(master.await_ready(3));
+    const auto began = clock::now();
+    master.signal(SIGTERM);
+    EXPECT_EQ(master.await_end(), 0);
+    EXPECT_LT(clock::now() - began, 2s);
+    EXPECT_FALSE(std::filesystem::exists(master.socket()));
+}
+
+TEST_F(prefork, a_request_in_flight_is_answered_before_the_end) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    push_in_flight push{master.socket()};
+    master.signal(SIGTERM);
+    ASSERT_TRUE(await([&] { return master.logs("event=stopping"); }));
+    EXPECT_FALSE(master.ended());
+    EXPECT_EQ(push.finish().status, 200);
+    EXPECT_EQ(master.await_end(), 0);
+}
+
+TEST_F(prefork, a_worker_ends_when_its_master_is_killed) {
+    worker_process master{folder, with(settings, "WORKERS", "2")};
+    ASSERT_TRUE(master.await_ready(2));
+    const auto orphans = master.workers();
+    master.signal(SIGKILL);
+    EXPECT_EQ(master.await_end(), -SIGKILL);
+    EXPECT_TRUE(await([&] { return std::ranges::none_of(orphans, is_alive); }));
+}
+
+// ---- SIGHUP ----
+
+TEST_F(prefork, recycling_replaces_every_worker_and_loses_no_request) {
+    worker_process master{folder, with(settings, "WORKERS", "3")};
+    ASSERT_TRUE(master.await_ready(3));
+    for (int round = 0; round < 10; ++round) {
+        const auto before = master.workers();
+        master.signal(SIGHUP);
+        int answered = 0;
+        const bool replaced = await([&] {
+            EXPECT_EQ(status_of_any_request(master.socket()), 401);
+            ++answered;
+            const auto now = master.workers();
+            return answered >= 50 && now.size() == 3 && std::ranges::none_of(before, is_alive);
+        });
+        ASSERT_TRUE(replaced) << master.log();
+    }
+}
+
+TEST_F(prefork, recycling_lets_a_request_in_flight_finish) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    push_in_flight push{master.socket()};
+    // The new worker serves while the old one still waits for its request.
+    ASSERT_TRUE(await([&] {
+        master.signal(SIGHUP);
+        return master.workers().size() == 2;
+    }));
+    EXPECT_EQ(status_of_any_request(master.socket()), 401);
+    EXPECT_EQ(push.finish().status, 200);
+    EXPECT_TRUE(await([&] { return master.workers().size() == 1; }));
+}
+
+// ---- requests that are not as they should be ----
+
+TEST_F(prefork, a_body_shorter_than_announced_is_refused) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    fastcgi_request request{master.socket()};
+    request.send_head({{"REQUEST_METHOD", "POST"},
+                       {"DOCUMENT_URI", "/sync/todo"},
+                       {"HTTP_AUTHORIZATION", "Bearer " + token_of(fresh("user"))},
+                       {"CONTENT_LENGTH", "100"}});
+    request.send_body("{}");
+    request.end_body();
+    EXPECT_EQ(request.receive().status, 400);
+}
+
+TEST_F(prefork, a_length_beyond_the_limit_is_refused_unread) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    const auto token = token_of(fresh("user"));
+    for (const char* const length : {"10485761", "99999999999999999999999999"}) {
+        fastcgi_request request{master.socket()};
+        request.send_head({{"REQUEST_METHOD", "POST"},
+                           {"DOCUMENT_URI", "/sync/todo"},
+                           {"HTTP_AUTHORIZATION", "Bearer " + token},
+                           {"CONTENT_LENGTH", length}});
+        request.end_body();
+        EXPECT_EQ(request.receive().status, 413) << length;
+    }
+}
+
+TEST_F(prefork, a_request_that_has_waited_too_long_is_not_touched) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    const auto minute_ago = std::chrono::system_clock::now().time_since_epoch() - 60s;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(minute_ago).count();
+    const auto reply = ask(master.socket(), "POST", "/sync/todo", token_of(fresh("user")), "{}",
+                           {{"REQUEST_START", std::to_string(seconds) + ".123"}});
+    EXPECT_EQ(reply.status, 503);
+    EXPECT_EQ(reply.headers.at("Retry-After"), "1");
+}
+
+TEST_F(prefork, a_client_that_goes_away_costs_nobody_else) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    { push_in_flight gone{master.socket()}; }
+    { const fastcgi_request silent{master.socket()}; }
+    EXPECT_EQ(status_of_any_request(master.socket()), 401);
+}
+
+} // namespace
+} // namespace mana::end_to_end

@@ -1,0 +1,122 @@
+#include "tests/end_to_end/worker_process.hpp"
+
+#include "tests/end_to_end/environment.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <sstream>
+#include <sys/wait.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace mana::end_to_end {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string contents_of(const std::string& file) {
+    std::ostringstream text;
+    text << std::ifstream{file}.rdbuf();
+    return text.str();
+}
+
+// In the child: never returns.
+[[noreturn]] void become(const std::string& program, const std::map<std::string, std::string>& settings,
+                         const std::string& log_file, int systemd_socket) {
+    const int log = ::open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(log, STDERR_FILENO);
+    for (const auto& [name, value] : settings) ::setenv(name.c_str(), value.c_str(), 1);
+    if (systemd_socket >= 0) {
+        ::dup2(systemd_socket, 3);
+        ::setenv("LISTEN_FDS", "1", 1);
+        ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    }
+    ::execl(program.c_str(), program.c_str(), static_cast<char*>(nullptr));
+    std::_Exit(127);
+}
+
+} // namespace
+
+scratch_folder::scratch_folder() {
+    std::string name = std::filesystem::temp_directory_path() / "mana-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) throw std::system_error{errno, std::generic_category(), "mkdtemp"};
+    path_ = name;
+}
+
+scratch_folder::~scratch_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+std::map<std::string, std::string> worker_settings(const scratch_folder& folder) {
+    return {{"DATABASE_URL", required_environment("MANA_TEST_DATABASE_URL")},
+            {"REDIS_URL", required_environment("MANA_TEST_REDIS_URL")},
+            {"JWKS_URL", required_environment("MANA_TEST_IDENTITY_URL") + "/api/auth/jwks"},
+            {"WORKER_SOCKET", folder.file("worker.sock")},
+            {"WORKERS", "1"},
+            {"LOG_LEVEL", "info"}};
+}
+
+worker_process::worker_process(const scratch_folder& folder, std::map<std::string, std::string> settings,
+                               int systemd_socket)
+    : socket_{settings["WORKER_SOCKET"]}, log_file_{folder.file(fresh("log"))} {
+    const std::string program = required_environment("MANA_TEST_WORKER_PROGRAM");
+    pid_ = ::fork();
+    if (pid_ == 0) become(program, settings, log_file_, systemd_socket);
+    if (pid_ < 0) throw std::system_error{errno, std::generic_category(), "fork"};
+}
+
+worker_process::~worker_process() {
+    if (ended()) return;
+    ::kill(pid_, SIGTERM);
+    if (await_end()) return;
+    for (const pid_t worker : workers()) ::kill(worker, SIGKILL);
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+}
+
+std::vector<pid_t> worker_process::workers() const {
+    const std::string pid = std::to_string(pid_);
+    std::istringstream children{contents_of("/proc/" + pid + "/task/" + pid + "/children")};
+    std::vector<pid_t> all;
+    for (pid_t child = 0; children >> child;)
+        if (is_alive(child)) all.push_back(child);
+    return all;
+}
+
+std::string worker_process::log() const {
+    return contents_of(log_file_);
+}
+
+void worker_process::signal(int number) const {
+    ::kill(pid_, number);
+}
+
+std::optional<int> worker_process::ended() {
+    int status = 0;
+    if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
+        status_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return status_;
+}
+
+std::optional<int> worker_process::await_end() {
+    if (!await([&] { return ended().has_value(); }, 15s)) return std::nullopt;
+    return status_;
+}
+
+bool worker_process::await_ready(std::size_t wanted) {
+    return await([&] { return ended() || (logs("event=started") && workers().size() == wanted); }) &&
+           !ended();
+}
+
+bool is_alive(pid_t pid) {
+    const std::string stat = contents_of("/proc/" + std::to_string(pid) + "/stat");
+    const auto after_name = stat.rfind(") ");
+    return after_name != std::string::npos && stat[after_name + 2] != 'Z';
+}
+
+} // namespace mana::end_to_end

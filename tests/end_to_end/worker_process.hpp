@@ -1,0 +1,64 @@
+// mana-sync-worker under a test's control: a master of its own with a socket of its own.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace mana::end_to_end {
+
+// A folder with a short name (a socket's path ends at 107 bytes), removed with all that is in it.
+class scratch_folder {
+  public:
+    scratch_folder();
+    ~scratch_folder();
+    scratch_folder(const scratch_folder&) = delete;
+    scratch_folder& operator=(const scratch_folder&) = delete;
+    [[nodiscard]] std::string file(const std::string& name) const { return path_ / name; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+// The settings of the test's own stack, with one worker and the socket in `folder`.
+std::map<std::string, std::string> worker_settings(const scratch_folder& folder);
+
+// The master, killed with its workers at the latest by the destructor.
+class worker_process {
+  public:
+    // `systemd_socket`: a listening socket that the process gets as systemd would hand it over, or -1.
+    worker_process(const scratch_folder& folder, std::map<std::string, std::string> settings,
+                   int systemd_socket = -1);
+    ~worker_process();
+    worker_process(const worker_process&) = delete;
+    worker_process& operator=(const worker_process&) = delete;
+
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    [[nodiscard]] const std::string& socket() const { return socket_; }
+    [[nodiscard]] std::vector<pid_t> workers() const;
+    [[nodiscard]] std::string log() const;
+    [[nodiscard]] bool logs(const std::string& text) const { return log().find(text) != std::string::npos; }
+
+    void signal(int number) const;
+    // How it ended: the exit status, or minus the signal. Nothing while it runs.
+    std::optional<int> ended();
+    // The same once it has ended; nothing if it has not within ten seconds or so.
+    std::optional<int> await_end();
+    // Until it listens and has its workers.
+    [[nodiscard]] bool await_ready(std::size_t workers = 1);
+
+  private:
+    pid_t pid_ = -1;
+    std::string socket_;
+    std::string log_file_;
+    std::optional<int> status_;
+};
+
+// Whether a process is there and is no zombie.
+bool is_alive(pid_t pid);
+
+} // namespace mana::end_to_end

@@ -1,0 +1,158 @@
+// The cursor promise (SPEC §4): a reader that always sends back the last cursor sees every row exactly once and in
+// order, whatever is pushed meanwhile, wherever its pages are cut, whichever scopes it reads.
+//
+// Commits are made slow and uneven for the apps of this file, so that a position taken early is often committed late:
+// without the scopes' locks, or without the one growing clock, readers here miss rows.
+#include "tests/integration/store_fixture.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace mana::tests {
+namespace {
+
+constexpr store::statement make_commits_uneven{"make_commits_uneven", R"(
+do $do$
+begin
+    if exists (select from pg_trigger where tgname = 'uneven_commit') then return; end if;
+    create function uneven_commit() returns trigger language plpgsql as $$
+        begin perform pg_sleep(random() * 0.004); return null; end $$;
+    create constraint trigger uneven_commit after insert on sync_changes
+        deferrable initially deferred for each row
+        when (new.app_id like 'uneven%' and new.table_name = 'last') execute function uneven_commit();
+end $do$)"};
+constexpr store::statement log_of_scopes{
+    "log_of_scopes", "select id from sync_changes where scope = any ($1::text[]) and app_id = $2 order by created_at"};
+constexpr store::statement jumping_clock{"jumping_clock", R"(
+create or replace function wall_clock() returns bigint language sql volatile as
+    $$ select (extract(epoch from clock_timestamp() - random() * interval '1 hour') * 1000000)::bigint $$)"};
+constexpr store::statement steady_clock{"steady_clock", R"(
+create or replace function wall_clock() returns bigint language sql volatile parallel safe
+    set search_path = pg_catalog, pg_temp as
+    $$ select (extract(epoch from clock_timestamp()) * 1000000)::bigint $$)"};
+
+/// Pushes of uneven size, one after the other. The last change of each is in the table whose commit is slow.
+/// A member of spaces writes those in turn.
+void write(const device& writer, int pushes) {
+    auto on = connect();
+    std::string since;
+    for (int i = 0; i < pushes; ++i) {
+        const auto& spaces = writer.who.spaces;
+        const auto space = spaces.empty() ? std::string{} : spaces[static_cast<std::size_t>(i) % spaces.size()];
+        std::vector<std::string> changes;
+        const int size = i % 3 == 0 ? 60 : 1;
+        for (int n = 0; n < size; ++n)
+            changes.push_back(update_of("notes", fresh("record"), "x", "1", space));
+        changes.push_back(update_of("last", fresh("record"), "x", "1", space));
+        since = to_text(writer.push(on, changes, since).answer.synced_until);
+    }
+}
+
+/// Follows the cursor in small pages until the writers are done and nothing is left; gives the rows in the order seen.
+std::vector<std::string> read_until(const std::atomic<bool>& written, const store::reader& who, const std::string& app) {
+    auto on = connect();
+    std::vector<std::string> seen;
+    store::page_request wanted;
+    wanted.app = app;
+    wanted.rows = 37;
+    for (;;) {
+        const bool was_written = written;
+        const auto page = store::read_page(on, who, wanted, soon());
+        for (const auto& change : page.server_changes) seen.push_back(change.event_id);
+        wanted.since = page.synced_until;
+        if (was_written && page.server_changes.empty()) return seen;
+    }
+}
+
+std::vector<std::string> log_of(const std::vector<std::string>& scopes, const std::string& app) {
+    auto all_seeing = connect_as_superuser({log_of_scopes});
+    const std::vector<store::parameter> parameters{store::parameter::array(scopes), app};
+    all_seeing.send(log_of_scopes, parameters);
+    const auto found = all_seeing.finish(soon());
+    std::vector<std::string> ids;
+    for (int row = 0; row < found[0].count(); ++row) ids.emplace_back(found[0].text(row, 0));
+    return ids;
+}
+
+void run_as_superuser(const store::statement& what, const std::vector<store::parameter>& parameters) {
+    auto all_seeing = connect_as_superuser({what});
+    all_seeing.send(what, parameters);
+    all_seeing.finish(soon());
+}
+
+/// The wall clock of PostgreSQL's host, as position clocks see it, jumps back by up to an hour at every look.
+struct wall_clock_that_jumps {
+    wall_clock_that_jumps() { run_as_superuser(jumping_clock, {}); }
+    ~wall_clock_that_jumps() { run_as_superuser(steady_clock, {}); }
+    wall_clock_that_jumps(const wall_clock_that_jumps&) = delete;
+    wall_clock_that_jumps& operator=(const wall_clock_that_jumps&) = delete;
+};
+
+struct scene {
+    std::vector<device> writers;
+    std::vector<store::reader> readers;
+    int pushes = 60;
+};
+
+void every_reader_sees_every_row_once_and_in_order(const scene& played) {
+    run_as_superuser(make_commits_uneven, {});
+    const auto& app = played.writers.front().app;
+    std::atomic<bool> written = false;
+    std::vector<std::vector<std::string>> seen(played.readers.size());
+    {
+        std::vector<std::jthread> readers;
+        for (std::size_t i = 0; i < played.readers.size(); ++i)
+            readers.emplace_back([&, i] { seen[i] = read_until(written, played.readers[i], app); });
+        std::vector<std::jthread> writers;
+        for (const auto& writer : played.writers)
+            writers.emplace_back([&] { write(writer, played.pushes); });
+        for (auto& writer : writers) writer.join();
+        written = true;
+    }
+    for (std::size_t i = 0; i < played.readers.size(); ++i) {
+        const auto log = log_of(store::scopes_of(played.readers[i]), app);
+        ASSERT_FALSE(log.empty());
+        EXPECT_EQ(seen[i].size(), log.size()) << "reader " << i << " missed or repeated rows";
+        EXPECT_TRUE(seen[i] == log) << "reader " << i << " saw other rows, or another order, than the log holds";
+    }
+}
+
+TEST(cursor_promise, holds_for_one_user_on_many_devices) {
+    scene played;
+    const auto user = fresh("user");
+    const auto app = fresh("uneven");
+    for (int i = 0; i < 8; ++i) played.writers.push_back({{user, "writer-" + std::to_string(i), {}}, app});
+    for (int i = 0; i < 4; ++i) played.readers.push_back({user, "reader-" + std::to_string(i), {}});
+    every_reader_sees_every_row_once_and_in_order(played);
+}
+
+scene several_scopes() {
+    scene played;
+    const auto app = fresh("uneven");
+    std::vector<std::string> spaces;
+    for (int i = 0; i < 4; ++i) spaces.push_back(fresh("space"));
+    for (const auto& space : spaces)
+        for (int i = 0; i < 2; ++i) played.writers.push_back({{fresh("writer"), "w", {space}}, app});
+    played.readers = {{fresh("reader"), "r", spaces},
+                      {fresh("reader"), "r", {spaces[0], spaces[2]}},
+                      {played.writers[0].who.user, "other", spaces}};
+    return played;
+}
+
+TEST(cursor_promise, holds_for_readers_of_several_scopes) {
+    every_reader_sees_every_row_once_and_in_order(several_scopes());
+}
+
+TEST(cursor_promise, holds_when_the_wall_clock_steps_back) {
+    const wall_clock_that_jumps jumps;
+    every_reader_sees_every_row_once_and_in_order(several_scopes());
+}
+
+} // namespace
+} // namespace mana::tests

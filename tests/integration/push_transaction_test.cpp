@@ -1,0 +1,203 @@
+// The push transaction against the real PostgreSQL: what lands, what does not, and who can see it.
+#include "tests/integration/store_fixture.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <future>
+#include <vector>
+
+namespace mana::tests {
+namespace {
+
+using store::connection;
+
+device a_device(const std::string& user = fresh("user"), const std::string& client = "a") {
+    return {{user, client, {}}, "todo"};
+}
+
+device another_device_of(const device& first) { return {{first.who.user, "b", first.who.spaces}, first.app}; }
+
+TEST(push_transaction, brings_a_change_to_the_users_other_device) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto b = another_device_of(a);
+    a.push(on, {R"("table":"notes","id":"1","op":"insert","data":{"id":"1","title":"x"})"});
+
+    const auto page = b.pull(on, "notes", "");
+
+    ASSERT_EQ(page.server_changes.size(), 1U);
+    EXPECT_EQ(page.server_changes[0].heading.record_id, "1");
+    ASSERT_EQ(page.server_changes[0].fields.size(), 1U);
+    EXPECT_EQ(page.server_changes[0].fields[0].name, "title");
+    EXPECT_FALSE(page.has_more);
+}
+
+TEST(push_transaction, leaves_own_changes_out_once_the_client_has_a_cursor) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto first = a.push(on, {update_of("notes", "1", "title", R"("x")")});
+    const auto cursor = to_text(first.answer.synced_until);
+    a.push(on, {update_of("notes", "2", "title", R"("y")")}, cursor);
+
+    EXPECT_EQ(a.pull(on, "notes", cursor).server_changes.size(), 0U);
+    EXPECT_EQ(another_device_of(a).pull(on, "notes", cursor).server_changes.size(), 1U);
+}
+
+TEST(push_transaction, retried_adds_no_row) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto change = update_of("notes", "1", "title", R"("x")");
+    EXPECT_EQ(a.push(on, {change}).committed.stored, 1U);
+    EXPECT_EQ(a.push(on, {change}).committed.stored, 0U);
+}
+
+TEST(push_transaction, tells_and_keeps_what_lost) {
+    auto on = connect();
+    const auto a = a_device();
+    a.push(on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":1,"at":"2026-01-02T00:00:00Z"}})"});
+    const auto late = another_device_of(a).push(
+        on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":2,"at":"2026-01-01T00:00:00Z"}})"});
+
+    ASSERT_EQ(late.answer.conflicts.size(), 1U);
+    EXPECT_EQ(sync::to_json_text(late.answer.conflicts[0].server_value), "1");
+
+    static constexpr store::statement kept{
+        "kept", "select value, claimed_at, reason from sync_lost_writes where scope = $1"};
+    auto all_seeing = connect_as_superuser({kept});
+    const std::array<store::parameter, 1> scope{"u:" + a.who.user};
+    all_seeing.send(kept, scope);
+    const auto found = all_seeing.finish(soon());
+    ASSERT_EQ(found[0].count(), 1);
+    EXPECT_EQ(found[0].text(0, 0), "2");
+    EXPECT_EQ(found[0].text(0, 1), "2026-01-01T00:00:00.000Z");
+    EXPECT_EQ(found[0].text(0, 2), "older");
+}
+
+TEST(push_transaction, keeps_numbers_and_odd_names_as_they_came) {
+    auto on = connect();
+    const auto a = a_device();
+    const std::string data =
+        R"({"big":9007199254740993,"small":1e-300,"empty":"","__proto__":{"x":1},"quo\"te":"😀","list":[1.50,null,true]})";
+    a.push(on, {R"("table":"n","id":"1","op":"insert","data":)" + data});
+
+    const auto page = another_device_of(a).pull(on, "n", "");
+
+    ASSERT_EQ(page.server_changes.size(), 1U);
+    const auto expected = sync::parse_json(data, 100);
+    for (const auto& field : page.server_changes[0].fields) {
+        const auto* sent = find_member(*expected->as_object(), field.name);
+        ASSERT_NE(sent, nullptr) << field.name;
+        EXPECT_TRUE(same(*sent, field.value)) << field.name;
+    }
+    EXPECT_EQ(page.server_changes[0].fields.size(), expected->as_object()->size());
+}
+
+TEST(push_transaction, lands_the_rest_when_one_change_is_refused) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto done = a.push(on, {R"("table":"n","id":"bad","op":"insert","data":{"x":"\u0000"})",
+                                  R"("table":"n\u0000","id":"worse","op":"insert","data":{"x":1})",
+                                  R"("table":"n","id":"good","op":"insert","data":{"x":1})"});
+    ASSERT_EQ(done.answer.rejected.size(), 2U);
+    EXPECT_EQ(done.answer.rejected[0].code, "nul_character");
+    EXPECT_EQ(another_device_of(a).pull(on, "n", "").server_changes.size(), 1U);
+}
+
+TEST(push_transaction, of_200_changes_takes_two_round_trips_and_keeps_their_order) {
+    auto on = connect();
+    const auto a = a_device();
+    std::vector<std::string> changes;
+    for (int i = 0; i < 200; ++i) changes.push_back(update_of("n", std::to_string(i), "x", std::to_string(i)));
+    a.push(on, changes);
+    const auto page = another_device_of(a).pull(on, "n", "");
+    ASSERT_EQ(page.server_changes.size(), 200U);
+    for (int i = 0; i < 200; ++i)
+        EXPECT_EQ(page.server_changes[static_cast<std::size_t>(i)].heading.record_id, std::to_string(i));
+}
+
+TEST(page, is_cut_by_rows_and_goes_on_where_it_was_cut) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto b = another_device_of(a);
+    std::vector<std::string> changes;
+    for (int i = 0; i < 25; ++i) changes.push_back(update_of("n", std::to_string(i), "x", "1"));
+    a.push(on, changes);
+    std::string since;
+    std::size_t seen = 0;
+    for (int pages = 1;; ++pages) {
+        const auto page = b.pull(on, "n", since, 10);
+        seen += page.server_changes.size();
+        since = to_text(page.synced_until);
+        if (page.has_more) continue;
+        EXPECT_EQ(pages, 3);
+        break;
+    }
+    EXPECT_EQ(seen, 25U);
+}
+
+TEST(page, is_cut_by_bytes_but_always_brings_one_row) {
+    auto on = connect();
+    const auto a = a_device();
+    const std::string large = '"' + std::string(3'000'000, 'x') + '"';
+    for (int i = 0; i < 4; ++i) a.push(on, {update_of("n", std::to_string(i), "x", large)});
+    const auto page = another_device_of(a).pull(on, "n", "");
+    EXPECT_EQ(page.server_changes.size(), 2U);
+    EXPECT_TRUE(page.has_more);
+}
+
+TEST(page, brings_own_rows_on_every_page_to_a_client_that_began_at_the_epoch) {
+    auto on = connect();
+    const auto a = a_device();
+    std::vector<std::string> changes;
+    for (int i = 0; i < 5; ++i) changes.push_back(update_of("n", std::to_string(i), "x", "1"));
+    a.push(on, changes);
+    const auto first = a.pull(on, "n", "", 3);
+    const auto second = a.pull(on, "n", to_text(first.synced_until), 3);
+    EXPECT_EQ(first.server_changes.size(), 3U);
+    EXPECT_EQ(second.server_changes.size(), 2U);
+}
+
+TEST(page, moves_the_cursor_over_own_rows_and_other_tables) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto done = a.push(on, {update_of("other", "1", "x", "1")}, "2026-01-01T00:00:00.000000Z");
+    ASSERT_EQ(done.committed.scopes.size(), 1U);
+    EXPECT_EQ(done.answer.synced_until.at, done.committed.scopes[0].newest);
+    EXPECT_EQ(a.pull(on, "n", "2026-01-01T00:00:00.000000Z").synced_until.at, done.committed.scopes[0].newest);
+}
+
+TEST(page, takes_a_cursor_beyond_the_newest_position_for_the_newest) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto page = a.pull(on, "n", "2200-01-01T00:00:00.000000Z");
+    EXPECT_LT(page.synced_until.at, std::chrono::system_clock::now() + std::chrono::hours{1});
+}
+
+TEST(spaces, are_read_and_written_by_members_and_by_no_one_else) {
+    auto on = connect();
+    const auto space = fresh("space");
+    const device ann{{fresh("ann"), "a", {space}}, "todo"};
+    const device bob{{fresh("bob"), "b", {space}}, "todo"};
+    const device eve{{fresh("eve"), "e", {}}, "todo"};
+    ann.push(on, {update_of("n", "1", "x", "1", space), update_of("n", "private", "x", "1")});
+
+    EXPECT_EQ(bob.pull(on, "n", "").server_changes.size(), 1U);
+    EXPECT_EQ(eve.pull(on, "n", "").server_changes.size(), 0U);
+    const auto refused = eve.push(on, {update_of("n", "1", "x", "2", space)});
+    ASSERT_EQ(refused.answer.rejected.size(), 1U);
+    EXPECT_EQ(refused.answer.rejected[0].code, "not_a_member");
+}
+
+TEST(spaces, keep_a_records_home_whatever_a_later_change_names) {
+    auto on = connect();
+    const auto space = fresh("space");
+    const device ann{{fresh("ann"), "a", {space}}, "todo"};
+    const device bob{{fresh("bob"), "b", {space}}, "todo"};
+    ann.push(on, {update_of("n", "1", "x", "1", space)});
+    bob.push(on, {update_of("n", "1", "x", "2")}); // names no space; the record lives in one
+    EXPECT_EQ(ann.pull(on, "n", "").server_changes.size(), 2U);
+}
+
+} // namespace
+} // namespace mana::tests

@@ -1,0 +1,49 @@
+// A connection as the workers have it, and users that no other test has met.
+#pragma once
+
+#include "shared/store/page_reader.hpp"
+#include "shared/store/postgres.hpp"
+#include "shared/store/push_transaction.hpp"
+
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mana::tests {
+
+/// An environment variable that ./dev test sets. Throws where it is missing.
+std::string required_environment(const char* name);
+
+/// "name-<random>"
+std::string fresh(std::string_view name);
+
+store::deadline soon();
+
+/// The statements of push and page, and those of the test itself.
+store::connection connect(std::vector<store::statement> more = {});
+/// As the role that owns the tables, with superuser rights: sees everything.
+store::connection connect_as_superuser(std::vector<store::statement> more);
+
+/// What a push's author was answered, and what was committed.
+struct push_done {
+    sync::answer answer;
+    store::committed_push committed;
+};
+
+/// Pushes one change given as JSON (its object's inside), e.g. R"("table":"todo","id":"1","op":"insert","data":{})".
+struct device {
+    store::reader who;
+    std::string app;
+
+    push_done push(store::connection& on, const std::vector<std::string>& changes,
+                            const std::string& since = {}) const;
+    sync::answer pull(store::connection& on, const std::string& table, const std::string& since,
+                      int rows = 1'000) const;
+};
+
+/// `"table":…,"id":…,"op":"update","fields":{field:{"value":value,"at":now}}`
+std::string update_of(const std::string& table, const std::string& id, const std::string& field,
+                      const std::string& value_json, const std::string& space = {});
+
+} // namespace mana::tests

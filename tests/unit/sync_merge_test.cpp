@@ -1,0 +1,408 @@
+// Last write wins, field by field (SPEC §3 rules 1 to 6, and homes of §6).
+#include "shared/sync/merge.hpp"
+#include "shared/sync/push_request.hpp"
+
+#include <chrono>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mana::sync {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Times of a day are written as hours and minutes here.
+std::string at(std::string_view clock) { return "2026-01-31T" + std::string(clock) + ":00.000Z"; }
+instant time(std::string_view clock) { return *parse_instant(at(clock)); }
+
+class merge : public ::testing::Test {
+  protected:
+    /// One push, received at `clock`, against what earlier ones left behind.
+    merge_outcome push(const std::string& client, std::string_view clock, const std::string& changes) {
+        return push_as({"u", client, spaces_}, clock, changes);
+    }
+    merge_outcome push_as(const writer& author, std::string_view clock, const std::string& changes) {
+        auto read = parse_push("{\"changes\":[" + changes + "]}", author.client, {});
+        EXPECT_TRUE(read && read->rejected.empty()) << changes;
+        const auto before = records_;
+        auto outcome = merge_push(std::move(read->changes), author, {time(clock), 24h}, records_);
+        for (auto it = records_.begin(); it != records_.end();) {
+            auto& [key, state] = *it;
+            state.touched = state.replaced = false;
+            for (auto& [name, field] : state.fields) field.fresh = field.dirty = false;
+            const bool lives = !state.fields.empty() || state.tombstone || before.contains(key);
+            it = lives ? std::next(it) : records_.erase(it);
+        }
+        return outcome;
+    }
+
+    static std::string update(std::string_view fields, std::string_view id = "n") {
+        return R"({"table":"t","id":")" + std::string(id) + R"(","op":"update","fields":{)" + std::string(fields) + "}}";
+    }
+    static std::string set(std::string_view field, std::string_view value, std::string_view clock) {
+        return '"' + std::string(field) + R"(":{"value":)" + std::string(value) + R"(,"at":")" + at(clock) + "\"}";
+    }
+    static std::string insert(std::string_view data, std::string_view id = "n") {
+        return R"({"table":"t","id":")" + std::string(id) + R"(","op":"insert","data":{)" + std::string(data) + "}}";
+    }
+    static std::string hard_delete() { return R"({"table":"t","id":"n","op":"delete"})"; }
+
+    record_state& record(std::string_view scope = "u:u", std::string_view id = "n") {
+        return records_.at({std::string(scope), "t", std::string(id)});
+    }
+    std::string value(std::string_view field) {
+        const auto held = record().fields.find(field);
+        return held != record().fields.end() ? to_json_text(held->second.value) : "none";
+    }
+    std::string shown(std::string_view field) { return to_text(record().fields.at(std::string(field)).shown); }
+
+    /// Repairs as one line: "delete" or "field=value,field=value" per change.
+    static std::string repairs(const merge_outcome& outcome) {
+        std::string text;
+        for (const auto& change : outcome.repairs) {
+            text += text.empty() ? "" : " | ";
+            if (change.op == operation::remove) text += "delete";
+            for (const auto& field : change.fields)
+                text += (&field != &change.fields.front() ? "," : "") + field.name + "=" + to_json_text(field.value);
+        }
+        return text;
+    }
+
+    std::optional<std::vector<std::string>> spaces_;
+    record_map records_;
+};
+
+// What wins.
+
+TEST_F(merge, a_strictly_later_claim_wins_and_an_earlier_one_loses) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    EXPECT_EQ(push("B", "09:01", update(set("f", "2", "08:01"))).rows.size(), 1U);
+    EXPECT_EQ(value("f"), "2");
+    const auto lost = push("A", "09:02", update(set("f", "3", "08:00")));
+    EXPECT_EQ(value("f"), "2");
+    EXPECT_TRUE(lost.rows.empty());
+}
+
+TEST_F(merge, on_a_tie_the_one_already_there_stays) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    const auto tie = push("B", "09:01", update(set("f", "2", "08:00")));
+    EXPECT_EQ(value("f"), "1");
+    ASSERT_EQ(tie.conflicts.size(), 1U);
+    EXPECT_EQ(to_json_text(tie.conflicts[0].server_value), "1");
+    EXPECT_EQ(to_text(tie.conflicts[0].server_time), at("08:00"));
+    ASSERT_EQ(tie.lost.size(), 1U);
+    EXPECT_EQ(tie.lost[0].reason, "older");
+}
+
+TEST_F(merge, a_push_that_is_retried_adds_no_row_and_no_conflict) {
+    const auto changes = insert(R"("a":1)") + "," + update(set("a", "2", "08:30")) + "," + update(set("b.c", "3", "08:31"));
+    push("A", "09:00", changes);
+    const auto again = push("A", "09:01", changes);
+    EXPECT_TRUE(again.rows.empty());
+    EXPECT_TRUE(again.conflicts.empty());
+}
+
+TEST_F(merge, an_untimed_insert_fills_what_has_no_value_and_overwrites_nothing) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    const auto outcome = push("B", "09:01", insert(R"("f":"","g":2)"));
+    EXPECT_EQ(value("f"), "1");
+    EXPECT_EQ(value("g"), "2");
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].data}), R"({"g":2})");
+    EXPECT_EQ(outcome.rows[0].op, operation::update) << "its data are no longer the insert's";
+}
+
+TEST_F(merge, writes_without_a_time_win_only_where_there_is_no_value) {
+    push("A", "09:00", update(R"("f":{"value":1})"));
+    EXPECT_EQ(value("f"), "1");
+    push("B", "09:01", update(R"("f":{"value":2})"));
+    EXPECT_EQ(value("f"), "1");
+}
+
+TEST_F(merge, several_writes_to_one_field_fold_into_the_latest) {
+    const auto outcome = push("A", "09:00", update(set("f", "1", "08:00")) + "," + update(set("f", "3", "08:02")) + "," +
+                                                update(set("f", "2", "08:01")));
+    EXPECT_EQ(value("f"), "3");
+    EXPECT_EQ(outcome.rows.size(), 1U);
+}
+
+TEST_F(merge, of_equal_times_in_one_push_the_last_in_order_wins) {
+    push("A", "09:00", update(set("f", "1", "08:00")) + "," + update(set("f", "2", "08:00")));
+    EXPECT_EQ(value("f"), "2");
+    push("A", "09:00", update(set("a.b", "1", "08:00")) + "," + update(set("a", "null", "08:00")));
+    EXPECT_EQ(value("a"), "null");
+    EXPECT_EQ(value("a.b"), "none");
+    push("A", "09:00", update(set("c", "null", "08:00")) + "," + update(set("c.b", "1", "08:00")));
+    EXPECT_EQ(value("c.b"), "1");
+}
+
+TEST_F(merge, an_author_is_told_of_a_folded_write_that_came_last) {
+    // The clock went back between the two: the author holds the second.
+    const auto outcome = push("A", "09:00", update(set("f", "1", "08:00")) + "," + update(set("f", "2", "07:00")));
+    EXPECT_EQ(value("f"), "1");
+    EXPECT_EQ(repairs(outcome), "f=1");
+}
+
+TEST_F(merge, an_add_that_an_earlier_edit_in_the_queue_outlives_is_answered_with_a_reset) {
+    const auto outcome = push("A", "09:00", update(set("f", "1", "08:00")) + "," + insert(R"("f":2)"));
+    EXPECT_EQ(value("f"), "1");
+    EXPECT_EQ(repairs(outcome), "delete | f=1");
+    EXPECT_TRUE(record().marked);
+}
+
+TEST_F(merge, a_hard_delete_keeps_the_writes_before_it_from_those_after_it) {
+    push("A", "09:00", update(set("f", "1", "10:00")) + "," + hard_delete() + "," + update(set("g", "2", "09:30")));
+    EXPECT_EQ(value("f"), "none");
+    EXPECT_EQ(value("g"), "2");
+}
+
+TEST_F(merge, a_claim_far_ahead_compares_as_a_day_after_its_receipt) {
+    const auto ahead = R"("f":{"value":1,"at":"2036-01-31T09:00:00.000Z"})";
+    const auto outcome = push("A", "09:00", update(ahead));
+    EXPECT_EQ(outcome.capped, 1U);
+    EXPECT_EQ(shown("f"), "2036-01-31T09:00:00.000Z") << "it is shown uncapped";
+    EXPECT_EQ(record().fields.at("f").compared, time("09:00") + 24h);
+
+    EXPECT_TRUE(push("A", "09:05", update(ahead)).rows.empty()) << "the same claim again is a tie";
+    EXPECT_EQ(push("B", "10:00", update(R"("f":{"value":2,"at":"2026-02-01T09:00:00.001Z"})")).rows.size(), 1U);
+    EXPECT_EQ(value("f"), "2");
+    EXPECT_EQ(shown("f"), "2036-01-31T09:00:00.001Z");
+}
+
+TEST_F(merge, a_claim_within_the_skew_is_not_capped) {
+    EXPECT_EQ(push("A", "09:00", update(R"("f":{"value":1,"at":"2026-02-01T09:00:00.000Z"})")).capped, 0U);
+}
+
+// Tombstones.
+
+TEST_F(merge, a_hard_delete_is_a_tombstone_at_its_receipt) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    const auto outcome = push("B", "10:00", hard_delete());
+    EXPECT_EQ(record().tombstone, time("10:00"));
+    EXPECT_TRUE(record().fields.empty());
+    EXPECT_TRUE(record().marked);
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_EQ(outcome.rows[0].op, operation::remove);
+}
+
+TEST_F(merge, a_tombstone_beats_older_writes_and_untimed_inserts) {
+    push("A", "10:00", hard_delete());
+    const auto outcome = push("B", "10:01", update(set("f", "1", "10:00")) + "," + insert(R"("g":1)"));
+    EXPECT_TRUE(record().fields.empty());
+    EXPECT_EQ(repairs(outcome), "delete");
+    ASSERT_EQ(outcome.conflicts.size(), 2U);
+    EXPECT_TRUE(outcome.conflicts[0].server_value.is_null());
+    EXPECT_EQ(to_text(outcome.conflicts[0].server_time), at("10:00"));
+    EXPECT_EQ(outcome.lost[0].reason, "tombstone");
+}
+
+TEST_F(merge, a_later_write_revives_the_record_with_its_own_fields) {
+    push("A", "09:00", update(set("f", "1", "08:00") + "," + set("g", "1", "08:00")));
+    push("A", "10:00", hard_delete());
+    push("B", "10:05", update(set("g", "2", "10:01")));
+    EXPECT_EQ(value("f"), "none");
+    EXPECT_EQ(value("g"), "2");
+}
+
+// Objects.
+
+TEST_F(merge, an_inner_write_that_is_not_later_than_its_object_loses_to_it) {
+    push("A", "09:00", update(set("rec", R"({"int":1})", "08:00")));
+    const auto outcome = push("B", "09:01", update(set("rec.int", "2", "08:00")));
+    EXPECT_EQ(value("rec.int"), "none");
+    EXPECT_EQ(repairs(outcome), R"(rec={"int":1})");
+    ASSERT_EQ(outcome.conflicts.size(), 1U);
+    EXPECT_EQ(to_json_text(outcome.conflicts[0].server_value), "1");
+}
+
+TEST_F(merge, a_later_object_removes_older_inner_values) {
+    push("A", "09:00", update(set("rec.int", "2", "08:00") + "," + set("recent", "1", "08:00")));
+    push("B", "09:01", update(set("rec", "null", "08:01")));
+    EXPECT_EQ(value("rec.int"), "none");
+    EXPECT_EQ(value("recent"), "1") << "a name that only begins alike lies not inside";
+}
+
+TEST_F(merge, newer_inner_values_travel_in_the_row_of_their_object) {
+    push("A", "09:00", update(set("rec.int", "2", "08:30")));
+    const auto outcome = push("B", "09:01", update(set("rec", R"({"int":1})", "08:00")));
+    EXPECT_EQ(value("rec.int"), "2");
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].data}), R"({"rec":{"int":1},"rec.int":2})");
+    EXPECT_EQ(shown("rec"), "2026-01-31T08:30:00.001Z") << "later than what lies inside";
+    EXPECT_EQ(shown("rec.int"), shown("rec"));
+}
+
+TEST_F(merge, a_dotted_path_marks_its_record) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    EXPECT_FALSE(record().marked);
+    push("A", "09:00", update(set("rec.int", "1", "08:00")));
+    EXPECT_TRUE(record().marked);
+}
+
+// Shown times.
+
+TEST_F(merge, a_winner_is_shown_with_its_claim) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    EXPECT_EQ(shown("f"), at("08:00"));
+}
+
+TEST_F(merge, an_untimed_insert_is_shown_with_its_receipt) {
+    push("A", "09:00", insert(R"("f":1)"));
+    EXPECT_EQ(shown("f"), at("09:00"));
+    EXPECT_FALSE(record().fields.at("f").claimed);
+}
+
+TEST_F(merge, what_beats_an_insert_is_shown_after_the_time_its_author_may_hold) {
+    push("A", "09:00", insert(R"("f":1)"));
+    push("B", "09:05", update(set("f", "2", "08:00")));
+    EXPECT_EQ(shown("f"), "2026-01-31T09:01:00.001Z") << "the insert's receipt + 60 s, and 1 ms";
+    EXPECT_EQ(push("A", "09:06", insert(R"("f":1)")).rows.size(), 0U);
+}
+
+TEST_F(merge, an_author_knows_what_they_hold_of_their_own_insert) {
+    push("A", "09:00", insert(R"("f":1)"));
+    push("A", "09:05", update(set("f", "2", "09:00") + "," + set("g", "1", "09:00")));
+    EXPECT_EQ(shown("f"), "2026-01-31T09:00:00.001Z");
+}
+
+TEST_F(merge, an_equal_insert_that_is_retried_binds_the_time_its_author_may_hold) {
+    push("A", "09:00", insert(R"("f":1)"));
+    push("A", "10:00", insert(R"("f":1)"));
+    push("B", "10:30", update(set("f", "2", "08:00")));
+    EXPECT_EQ(shown("f"), "2026-01-31T10:01:00.001Z");
+}
+
+// What the author is told.
+
+TEST_F(merge, a_loser_is_told_what_is_held_for_its_root_field) {
+    push("A", "09:00", update(set("rec", R"({"int":1})", "08:00") + "," + set("rec.int", "2", "08:05") + "," +
+                              set("other", "1", "08:05")));
+    EXPECT_EQ(repairs(push("B", "09:01", update(set("rec.int", "3", "08:01")))), R"(rec={"int":1} | rec.int=2)");
+}
+
+TEST_F(merge, an_identical_loser_is_told_but_is_no_conflict) {
+    push("A", "09:00", update(set("f", "1.0", "08:00")));
+    const auto outcome = push("B", "09:01", update(set("f", "1", "07:00")));
+    EXPECT_EQ(repairs(outcome), "f=1.0");
+    EXPECT_TRUE(outcome.conflicts.empty());
+    EXPECT_TRUE(outcome.lost.empty());
+}
+
+TEST_F(merge, a_winner_that_is_shown_with_another_time_is_told_and_its_row_flagged) {
+    push("A", "09:00", insert(R"("f":1)"));
+    const auto outcome = push("B", "09:05", update(set("f", "2", "08:00")));
+    EXPECT_EQ(repairs(outcome), "f=2");
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_TRUE(outcome.rows[0].told);
+    EXPECT_FALSE(push("B", "09:05", update(set("g", "2", "08:00"))).rows.at(0).told);
+}
+
+TEST_F(merge, an_insert_that_finds_another_clients_or_another_value_is_answered_with_a_reset) {
+    push("A", "09:00", insert(R"("f":1,"g":2)"));
+    EXPECT_EQ(repairs(push("A", "09:01", insert(R"("f":1,"g":2)"))), "f=1,g=2") << "its own, the same: no reset";
+    EXPECT_FALSE(record().marked);
+    EXPECT_EQ(repairs(push("B", "09:02", insert(R"("f":1)"))), "delete | f=1,g=2");
+    EXPECT_TRUE(record().marked);
+
+    push("A", "09:00", insert(R"("f":1)", "m"));
+    EXPECT_EQ(repairs(push("A", "09:02", insert(R"("f":3)", "m"))), "delete | f=1");
+}
+
+TEST_F(merge, an_insert_that_finds_a_marked_record_is_answered_with_a_reset) {
+    push("A", "09:00", update(set("rec.int", "1", "08:00")));
+    EXPECT_EQ(repairs(push("A", "09:01", insert(R"("new":1)"))), "delete | new=1 | rec.int=1");
+}
+
+TEST_F(merge, what_is_told_of_a_soft_deleted_record_carries_its_deletedAt) {
+    push("A", "09:00", update(set("f", "1", "08:00") + "," + set("deletedAt", "\"x\"", "08:00")));
+    EXPECT_EQ(repairs(push("B", "09:01", update(set("f", "2", "07:00")))), R"(f=1,deletedAt="x")");
+}
+
+TEST_F(merge, what_is_told_does_not_carry_the_losers_actor) {
+    push("A", "09:00", update(set("f", "1", "08:00")));
+    const auto outcome = push("B", "09:01", R"({"table":"t","id":"n","op":"update","actor":{"kind":"ai"},"origin":"x","fields":{)" +
+                                                set("f", "2", "07:00") + "}}");
+    ASSERT_EQ(outcome.repairs.size(), 1U);
+    EXPECT_FALSE(outcome.repairs[0].heading.actor);
+    EXPECT_EQ(outcome.repairs[0].heading.origin, "");
+}
+
+// Rows.
+
+TEST_F(merge, an_inserts_row_keeps_its_id_and_what_won) {
+    const auto outcome = push("A", "09:00", insert(R"("id":"n","f":1,"createdAt":"2019-01-01T00:00:00.000Z")"));
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_EQ(outcome.rows[0].op, operation::insert);
+    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].data}),
+              R"({"createdAt":"2019-01-01T00:00:00.000Z","f":1,"id":"n"})");
+    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].field_meta}),
+              R"({"createdAt":"2019-01-01T00:00:00.000Z","f":"2019-01-01T00:00:00.000Z"})");
+}
+
+TEST_F(merge, a_soft_delete_is_stored_as_an_update) {
+    const auto outcome = push("A", "09:00", R"({"table":"t","id":"n","op":"delete","deletedAt":")" + at("08:00") + "\"}");
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_EQ(outcome.rows[0].op, operation::update);
+    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].field_meta}), R"({"deletedAt":")" + at("08:00") + "\"}");
+}
+
+TEST_F(merge, a_change_that_does_nothing_leaves_no_row_and_no_record) {
+    EXPECT_TRUE(push("A", "09:00", update("")).rows.empty());
+    EXPECT_TRUE(records_.empty());
+}
+
+// Homes.
+
+TEST_F(merge, with_sharing_off_every_record_lives_with_its_author) {
+    const auto outcome = push("A", "09:00", insert(R"("spaceId":"s1")"));
+    ASSERT_EQ(outcome.rows.size(), 1U);
+    EXPECT_EQ(outcome.rows[0].scope, "u:u");
+    EXPECT_EQ(outcome.rows[0].heading.space, "s1");
+}
+
+TEST_F(merge, a_change_lives_in_the_space_it_names) {
+    spaces_ = {"s1", "s2"};
+    EXPECT_EQ(push("A", "09:00", insert(R"("spaceId":"s2")")).rows.at(0).scope, "s:s2");
+    EXPECT_EQ(push("A", "09:00", insert(R"("spaceId":"_personal:anyone")", "m")).rows.at(0).scope, "u:u");
+}
+
+TEST_F(merge, a_record_keeps_its_home_whatever_a_later_change_says) {
+    spaces_ = {"s1", "s2"};
+    push("A", "09:00", insert(R"("spaceId":"_personal:u","f":1)"));
+    EXPECT_EQ(push("A", "09:01", update(set("spaceId", "\"s1\"", "09:00"))).rows.at(0).scope, "u:u");
+    push("A", "09:00", insert(R"("spaceId":"s2","f":1)", "m"));
+    EXPECT_EQ(push("A", "09:01", update(set("f", "2", "09:00"), "m")).rows.at(0).scope, "s:s2");
+}
+
+TEST_F(merge, changes_of_one_push_meet_in_one_home) {
+    spaces_ = {"s1"};
+    const auto outcome = push("A", "09:00", insert(R"("spaceId":"s1","f":1)") + "," + update(set("f", "2", "08:59")));
+    ASSERT_EQ(outcome.rows.size(), 2U);
+    EXPECT_EQ(outcome.rows[1].scope, "s:s1");
+}
+
+TEST_F(merge, a_change_for_a_foreign_space_is_refused_alone_and_kept) {
+    spaces_ = {"s1"};
+    const auto outcome = push("A", "09:00", insert(R"("spaceId":"s9","f":1)") + "," + insert(R"("f":1)", "m"));
+    ASSERT_EQ(outcome.rejected.size(), 1U);
+    EXPECT_EQ(outcome.rejected[0].code, "not_a_member");
+    EXPECT_EQ(outcome.rejected[0].index, 0U);
+    EXPECT_EQ(outcome.rows.size(), 1U);
+    ASSERT_EQ(outcome.lost.size(), 2U);
+    EXPECT_EQ(outcome.lost[0].reason, "not_a_member");
+    EXPECT_EQ(outcome.lost[0].scope, "u:u");
+}
+
+TEST_F(merge, last_write_wins_across_the_authors_of_a_space) {
+    spaces_ = {"s1"};
+    push("A", "09:00", insert(R"("spaceId":"s1","f":1)"));
+    push_as({"v", "A", spaces_}, "09:01", update(set("f", "2", "09:00")));
+    EXPECT_EQ(to_json_text(record("s:s1").fields.at("f").value), "2");
+    EXPECT_EQ(to_text(record("s:s1").fields.at("f").shown), "2026-01-31T09:01:00.001Z") << "a client id alone is no one";
+}
+
+} // namespace
+} // namespace mana::sync

@@ -1,0 +1,104 @@
+// A record's state, stored and read back, and what it holds at a path.
+#include "shared/sync/record.hpp"
+
+#include <gtest/gtest.h>
+#include <stdexcept>
+#include <string>
+
+namespace mana::sync {
+namespace {
+
+instant time(std::string_view text) { return *parse_instant(text); }
+
+held_field field(std::string_view value, std::string_view at) {
+    held_field held;
+    held.value = parse_stored_json(value);
+    held.claimed = time(at);
+    held.compared = held.shown = *held.claimed;
+    held.user = "u";
+    held.client = "A";
+    return held;
+}
+
+constexpr std::string_view nine = "2026-01-31T09:00:00.000Z";
+constexpr std::string_view ten = "2026-01-31T10:00:00.000Z";
+
+TEST(sync_record, comes_back_as_it_was_stored) {
+    record_state state;
+    state.fields["plain"] = field("1.50", nine);
+    auto& odd = state.fields["rec.int"] = field(R"({"a":[null]})", nine);
+    odd.compared = time(ten);
+    odd.shown = time("2026-01-31T11:00:00.000Z");
+    odd.hold = time("2026-01-31T12:00:00.000Z");
+    odd.user = "other";
+    odd.client.clear();
+    auto& untimed = state.fields["untimed"] = field("null", nine);
+    untimed.claimed.reset();
+    untimed.compared = epoch;
+
+    const auto stored = to_stored(state, "u", false);
+    const auto read = from_stored(stored.values, stored.meta, "u");
+    ASSERT_EQ(read.fields.size(), 3U);
+    for (const auto& [name, held] : state.fields) {
+        const auto& back = read.fields.at(name);
+        EXPECT_EQ(to_json_text(back.value), to_json_text(held.value)) << name;
+        EXPECT_EQ(back.claimed, held.claimed) << name;
+        EXPECT_EQ(back.compared, held.compared) << name;
+        EXPECT_EQ(back.shown, held.shown) << name;
+        EXPECT_EQ(back.hold, held.hold) << name;
+        EXPECT_EQ(back.user, held.user) << name;
+        EXPECT_EQ(back.client, held.client) << name;
+        EXPECT_FALSE(back.fresh || back.dirty) << name;
+    }
+}
+
+TEST(sync_record, defaults_are_left_out) {
+    record_state state;
+    state.fields["f"] = field("1", nine);
+    const auto stored = to_stored(state, "u", false);
+    EXPECT_EQ(stored.values, R"({"f":1})");
+    EXPECT_EQ(stored.meta, R"({"f":{"at":"2026-01-31T09:00:00.000Z","client":"A"}})");
+}
+
+TEST(sync_record, only_what_changed_is_stored_where_that_is_asked) {
+    record_state state;
+    state.fields["clean"] = field("1", nine);
+    state.fields["dirty"] = field("2", nine);
+    state.fields["dirty"].dirty = true;
+    EXPECT_EQ(to_stored(state, "u", true).values, R"({"dirty":2})");
+}
+
+TEST(sync_record, a_text_that_is_no_state_throws) {
+    EXPECT_THROW((void)from_stored("{", "{}", "u"), std::invalid_argument);
+    EXPECT_THROW((void)from_stored("{}", "[]", "u"), std::invalid_argument);
+    EXPECT_THROW((void)from_stored(R"({"f":1})", R"({"f":{"at":"soon"}})", "u"), std::invalid_argument);
+}
+
+TEST(sync_record, a_value_is_found_at_its_path_inside_and_around_it) {
+    record_state state;
+    state.fields["rec"] = field(R"({"unit":"d","int":1})", nine);
+    state.fields["rec.int"] = field("2", ten);
+    state.fields["rec-x"] = field("3", nine);
+    EXPECT_EQ(to_json_text(value_at(state, "rec")), R"({"int":2,"unit":"d"})");
+    EXPECT_EQ(to_json_text(value_at(state, "rec.int")), "2");
+    EXPECT_EQ(to_json_text(value_at(state, "rec.unit")), "\"d\"");
+    EXPECT_TRUE(value_at(state, "rec.none").is_null());
+    EXPECT_TRUE(value_at(state, "none").is_null());
+}
+
+TEST(sync_record, a_path_is_set_as_a_client_sets_it) {
+    record_state state;
+    state.fields["null"] = field("null", nine);
+    state.fields["null.in"] = field("1", ten);
+    state.fields["list"] = field("[1,2]", nine);
+    state.fields["list.1"] = field("9", ten);
+    state.fields["text"] = field("\"t\"", nine);
+    state.fields["text.in"] = field("1", ten);
+    EXPECT_EQ(to_json_text(value_at(state, "null")), R"({"in":1})") << "what is false on the way becomes an object";
+    EXPECT_EQ(to_json_text(value_at(state, "list")), "[1,9]");
+    EXPECT_EQ(to_json_text(value_at(state, "text")), "\"t\"") << "another value stays";
+    EXPECT_EQ(to_json_text(value_at(state, "text.in")), "1") << "what is held there is held, shown or not";
+}
+
+} // namespace
+} // namespace mana::sync

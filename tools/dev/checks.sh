@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# test and bench: each on a private stack of its own, on free ports, taken down at the end whatever happens.
+
+private_stack() {
+    trap 'stack_down >/dev/null; drop_data' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    stack_down
+    stack_wipe
+    # The tests' stack is their own: settings of the shell that calls are not.
+    unset "${program_variables[@]}"
+    PORT=$(free_port)
+    IDENTITY_PORT=$(free_port)
+    settings
+    stack_up
+    export MANA_TEST_URL=http://127.0.0.1:$PORT
+    export MANA_TEST_IDENTITY_URL=http://127.0.0.1:$IDENTITY_PORT
+    export MANA_TEST_DATABASE_URL=$DATABASE_URL
+    export MANA_TEST_OWNER_URL=$MIGRATE_DATABASE_URL
+    export MANA_TEST_SUPERUSER_URL=$GRANT_DATABASE_URL
+    export MANA_TEST_REDIS_URL=$REDIS_URL
+    export MANA_TEST_RUN_DIR=$run_dir
+    export MANA_TEST_WORKER_PROGRAM=$worker_program
+    export MANA_TEST_HUB_PROGRAM=$hub_program
+    export MANA_TEST_NGINX_TEMPLATE_DIR=$root/nginx
+}
+
+test_all() { # CTEST_ARG...
+    use_instance test
+    lock_instance
+    install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}"
+    build_release
+    build_asan
+    private_stack
+    write_ctest_file
+    export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+    say ctest "running"
+    ctest --test-dir "$root/.run/ctest" --output-on-failure --no-tests=error "$@"
+}
+
+# One CTest run over both builds and the checks of the source.
+write_ctest_file() {
+    local check
+    mkdir -p "$root/.run/ctest"
+    {
+        for check in format shellcheck layering tidy; do
+            printf 'add_test(%s "%s")\n' "$check" "$root/tests/$check.sh"
+        done
+        printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
+    } >"$root/.run/ctest/CTestTestfile.cmake"
+}
+
+bench() { # ARG...
+    use_instance bench
+    lock_instance
+    install_packages "${build_packages[@]}" "${run_packages[@]}"
+    build_release
+    private_stack
+    tests/bench/run "$@"
+}

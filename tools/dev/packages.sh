@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# Debian packages: installs what is missing, and lets the install start or enable no server.
+
+build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
+    libcpp-jwt-dev libhiredis-dev libfcgi-dev libpq-dev libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev
+    prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
+run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl python3 python3-jwt
+    python3-cryptography)
+test_packages=(clang-format clang-tidy shellcheck)
+
+policy=/usr/sbin/policy-rc.d
+policy_saved=/usr/sbin/policy-rc.d.before-mana-sync
+cluster_dir=/etc/postgresql-common/createcluster.d
+cluster_file=$cluster_dir/mana-sync.conf
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# A package whose program is there from elsewhere is not missing.
+missing_packages() { # PACKAGE...
+    local package installed
+    # dpkg-query fails as soon as it knows nothing of one of them.
+    installed=$({ dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true; } | sed -n 's/ installed$//p')
+    for package; do
+        case $package in
+            nginx-light) find_nginx >/dev/null && continue ;;
+        esac
+        grep -qxF -e "$package" <<<"$installed" || printf '%s\n' "$package"
+    done
+}
+
+install_packages() { # PACKAGE...
+    local missing
+    mapfile -t missing < <(missing_packages "$@")
+    if ((${#missing[@]} == 0)); then
+        return
+    fi
+    if ((EUID != 0)) && ! command -v sudo >/dev/null; then
+        die "packages are missing and this user is neither root nor has sudo; as root: apt-get install ${missing[*]}"
+    fi
+    say packages "installing ${missing[*]}"
+    if ! install_quietly "${missing[@]}" >"$run_dir/packages.log" 2>&1 </dev/null; then
+        grep -E '^(E|Err|dpkg):' "$run_dir/packages.log" | tail -n 3 >&2 || true
+        die "apt-get failed; all it said is in $run_dir/packages.log"
+    fi
+}
+
+# A subshell, so that its trap leaves /etc and /usr/sbin as they were, however it ends. (Chained by &&: where a function
+# stands in a condition, bash does not heed set -e inside it.)
+install_quietly() ( # PACKAGE...
+    trap leave_no_trace EXIT
+    trap 'exit 1' INT TERM HUP
+    hold_back_servers &&
+        as_root apt-get update -q &&
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" &&
+        disable_units "$@"
+)
+
+hold_back_servers() {
+    if [[ -e $policy || -L $policy ]] && [[ ! -e $policy_saved && ! -L $policy_saved ]]; then
+        as_root mv "$policy" "$policy_saved" || return
+    fi
+    printf '#!/bin/sh\n# Removed by ./dev as soon as its packages are installed.\nexit 101\n' |
+        as_root tee "$policy" >/dev/null &&
+        as_root chmod 755 "$policy" &&
+        as_root mkdir -p "$cluster_dir" &&
+        printf '# Removed by ./dev as soon as its packages are installed.\ncreate_main_cluster = off\n' |
+            as_root tee "$cluster_file" >/dev/null
+}
+
+leave_no_trace() {
+    as_root rm -f "$policy" "$cluster_file"
+    as_root rmdir --ignore-fail-on-non-empty "$cluster_dir"
+    if [[ -e $policy_saved || -L $policy_saved ]]; then
+        as_root mv "$policy_saved" "$policy"
+    fi
+}
+
+# Debian enables a server that it installs: ours stay off at boot, those of others are not touched.
+disable_units() { # PACKAGE...
+    local package unit
+    for package; do
+        case $package in
+            nginx-light) unit=nginx ;;
+            redis-server) unit=redis-server ;;
+            postgresql-15) unit=postgresql ;;
+            *) continue ;;
+        esac
+        as_root update-rc.d "$unit" disable
+        as_root deb-systemd-helper disable "$unit.service"
+    done
+}

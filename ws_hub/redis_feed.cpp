@@ -1,0 +1,150 @@
+#include "ws_hub/redis_feed.hpp"
+
+#include "shared/runtime/log.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <system_error>
+#include <utility>
+
+namespace mana::hub {
+namespace {
+
+namespace log = runtime::log;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr milliseconds connect_timeout = 1s;
+constexpr milliseconds least_pause = 100ms;
+constexpr milliseconds longest_pause = 2s;
+constexpr auto silence = 5s; // after which Redis is asked for a sign of life, and twice which it is given up
+constexpr std::size_t inbox_limit = 100'000;
+
+int make_wake() {
+    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) throw std::system_error{errno, std::generic_category(), "eventfd"};
+    return fd;
+}
+
+std::string_view text_of(const redisReply& reply) {
+    return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
+}
+
+bool subscribe(redisContext& on) {
+    for (unsigned number = 0; number < store::channel_count; ++number)
+        if (!store::append_command(on, {"SUBSCRIBE", store::channel_name(number)})) return false;
+    return store::flush_commands(on);
+}
+
+bool ping(redisContext& on) {
+    return store::append_command(on, {"PING"}) && store::flush_commands(on);
+}
+
+} // namespace
+
+redis_feed::redis_feed(boost::asio::io_context& io, store::redis_address where)
+    : io_(io), where_(std::move(where)), wake_(make_wake()) {}
+
+redis_feed::~redis_feed() {
+    request_stop();
+    if (thread_.joinable()) thread_.join();
+}
+
+void redis_feed::start(listener hears) {
+    hears_ = std::move(hears);
+    thread_ = std::thread{[this] { run(); }};
+}
+
+void redis_feed::request_stop() noexcept {
+    stopping_ = true;
+    eventfd_write(wake_.get(), 1); // cannot fail: the counter is far from full
+}
+
+void redis_feed::run() {
+    milliseconds wait = least_pause;
+    bool told_down = false;
+    while (!stopping_) {
+        const std::string reason = listen_until_lost();
+        if (stopping_) break;
+        const bool was_up = up_.exchange(false);
+        if (was_up || !told_down) log::warn("redis_down", {{"reason", reason}});
+        told_down = true;
+        if (was_up) wait = least_pause;
+        pause(wait);
+        wait = std::min(2 * wait, longest_pause);
+    }
+    up_ = false;
+}
+
+std::string redis_feed::listen_until_lost() {
+    const auto context = store::connect_redis(where_, connect_timeout);
+    if (!context) return context.error();
+    redisContext& on = **context;
+    if (!subscribe(on)) return store::lost_because(on);
+    bool asked = false;
+    while (!stopping_) {
+        if (const auto reply = store::next_reply(on, steady_clock::now() + silence, wake_.get())) {
+            asked = false;
+            if (auto refusal = take(*reply)) return std::move(*refusal);
+            continue;
+        }
+        if (store::is_lost(on)) return store::lost_because(on);
+        if (asked) return "no answer to PING";
+        if (!stopping_ && !ping(on)) return store::lost_because(on);
+        asked = true;
+    }
+    return "stopped";
+}
+
+std::optional<std::string> redis_feed::take(const redisReply& reply) {
+    if (reply.type == REDIS_REPLY_ERROR) return std::string{text_of(reply)};
+    if (reply.type != REDIS_REPLY_ARRAY || reply.elements == 0) return "an unexpected reply";
+    const std::string_view kind = text_of(*reply.element[0]);
+    if (kind == "message" && reply.elements == 3) take_payload(text_of(*reply.element[2]));
+    const bool all =
+        kind == "subscribe" && reply.elements == 3 && reply.element[2]->integer == store::channel_count;
+    if (all && !up_.exchange(true)) log::info("redis_up");
+    return std::nullopt;
+}
+
+void redis_feed::take_payload(std::string_view payload) {
+    static log::limiter unreadable{10s};
+    if (auto told = store::parse_notification(payload))
+        return hand_over(std::move(*told));
+    else if (const auto suppressed = unreadable.admit(steady_clock::now()))
+        log::warn("notification_unreadable", {{"reason", told.error()}, {"suppressed", *suppressed}});
+}
+
+void redis_feed::hand_over(store::notification told) {
+    std::unique_lock lock{mutex_};
+    // With the io thread this far behind, Redis may drop us: it is told like any other loss of the
+    // connection.
+    while (inbox_.size() >= inbox_limit && !stopping_) drained_.wait_for(lock, 100ms);
+    const bool first = inbox_.empty();
+    inbox_.push_back(std::move(told));
+    lock.unlock();
+    if (first) boost::asio::post(io_, [this] { drain(); });
+}
+
+void redis_feed::drain() {
+    std::vector<store::notification> batch;
+    {
+        const std::lock_guard lock{mutex_};
+        batch.swap(inbox_);
+    }
+    drained_.notify_one();
+    if (stopping_) return;
+    for (const store::notification& each : batch) hears_(each);
+}
+
+void redis_feed::pause(milliseconds span) const {
+    pollfd watched{wake_.get(), POLLIN, 0};
+    poll(&watched, 1, static_cast<int>(span.count()));
+}
+
+} // namespace mana::hub

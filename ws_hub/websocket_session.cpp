@@ -1,0 +1,326 @@
+#include "ws_hub/websocket_session.hpp"
+
+#include "shared/runtime/log.hpp"
+#include "shared/store/scopes.hpp"
+#include "ws_hub/messages.hpp"
+#include "ws_hub/subscription_index.hpp"
+#include "ws_hub/token_verifier.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <set>
+#include <string_view>
+#include <utility>
+
+namespace mana::hub {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace log = runtime::log;
+namespace websocket = beast::websocket;
+using asio::local::stream_protocol;
+using boost::system::error_code;
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+using namespace std::chrono_literals;
+
+constexpr auto handshake_within = 10s;
+constexpr auto auth_within = 10s;
+constexpr auto close_within = 2s; // the peer's part of a goodbye; then the socket is cut
+constexpr auto silent_at_most =
+    60s; // a ping goes out after half of it: other proxies cut what idles for 60 s
+constexpr std::chrono::milliseconds longest_wait = 1h; // the wall clock may have been set meanwhile
+constexpr std::size_t message_limit = 16'384;
+constexpr std::size_t idle_buffer = 1024;
+constexpr std::size_t pending_names_limit = 1'000;
+
+/// Why a connection ends: told to the client where it can be, and to the log.
+struct ending {
+    std::string_view reason;
+    websocket::close_code code;
+    enum { expected, remarkable } kind;
+};
+
+using websocket::close_code;
+constexpr ending client_closed{"client_closed", close_code::none, ending::expected};
+constexpr ending client_gone{"client_gone", close_code::none, ending::expected};
+constexpr ending client_silent{"client_silent", close_code::none, ending::expected};
+constexpr ending message_too_big{"message_too_big", close_code::too_big, ending::remarkable};
+constexpr ending protocol_error{"protocol_error", close_code::protocol_error, ending::remarkable};
+constexpr ending auth_timeout{"auth_timeout", close_code::policy_error, ending::remarkable};
+constexpr ending not_authenticated{"not_authenticated", close_code::policy_error, ending::remarkable};
+constexpr ending malformed_message{"malformed_message", close_code::policy_error, ending::remarkable};
+constexpr ending token_refused{"token_refused", close_code::policy_error, ending::remarkable};
+constexpr ending other_user{"other_user", close_code::policy_error, ending::remarkable};
+constexpr ending token_expired{"token_expired", close_code::policy_error, ending::expected};
+constexpr ending keys_unavailable{"keys_unavailable", close_code::try_again_later, ending::remarkable};
+constexpr ending too_slow{"too_slow", close_code::try_again_later, ending::remarkable};
+constexpr ending hub_stops{"hub_stops", close_code::going_away, ending::expected};
+
+const ending& ending_of(error_code failure) {
+    if (failure == websocket::error::closed) return client_closed;
+    if (failure == websocket::error::message_too_big) return message_too_big;
+    if (failure == beast::error::timeout) return client_silent;
+    if (failure.category() == make_error_code(websocket::error::closed).category()) return protocol_error;
+    return client_gone;
+}
+
+/// All on the io thread. Owned by the operations that are under way: one read or verification, one write, one
+/// wait.
+class websocket_session final : public subscriber, public std::enable_shared_from_this<websocket_session> {
+  public:
+    websocket_session(const session_context& shared, stream_protocol::socket connected,
+                      std::optional<std::string> app)
+        : shared_(shared), app_(std::move(app)), ws_(std::move(connected)), timer_(ws_.get_executor()) {}
+
+    void accept(upgrade_request upgrade) {
+        ws_.set_option(websocket::stream_base::timeout{handshake_within, silent_at_most, true});
+        ws_.read_message_max(message_limit);
+        auto request = std::make_unique<upgrade_request>(std::move(upgrade));
+        const upgrade_request& named = *request;
+        ws_.async_accept(named,
+                         [self = shared_from_this(), request = std::move(request)](error_code failure) {
+                             if (!failure) self->open();
+                         });
+    }
+
+    void hear(const store::notification& told) override {
+        if (app_ && *app_ != told.app) return;
+        if (!client_.empty() && client_ == told.client) return;
+        auto& tables = pending_[told.app];
+        const std::size_t before = tables.size();
+        tables.insert(told.tables.begin(), told.tables.end());
+        pending_names_ += tables.size() - before;
+        if (pending_names_ > pending_names_limit) return end_later(too_slow);
+        write_next();
+    }
+
+    void dismiss() override { end_later(hub_stops); }
+
+  private:
+    const session_context& shared_;
+    const std::optional<std::string> app_;
+    websocket::stream<stream_protocol::socket, false> ws_; // no deflate: it costs 90 kB a connection
+    asio::steady_timer timer_; // until auth, then until the token ends, then until the goodbye must be over
+    const steady_clock::time_point since_ = steady_clock::now();
+
+    std::string user_;   // empty: not authenticated
+    std::string client_; // whose pushes are not told; may be empty
+    std::chrono::sys_seconds until_{};
+
+    beast::flat_buffer incoming_;
+
+    // What waits to be written, bounded each: however many notifications come, they are told as one set.
+    std::string last_words_;
+    std::size_t auth_oks_ = 0;
+    std::size_t pongs_ = 0;
+    std::map<std::string, std::set<std::string>> pending_; // app, tables
+    std::size_t pending_names_ = 0;
+
+    std::string outgoing_; // what is being written
+    bool writing_ = false;
+    const ending* ending_ = nullptr; // once set, nothing is read and nothing but last words is written
+    bool closing_ = false;
+
+    void open() {
+        shared_.index.add(*this);
+        wait(auth_within);
+        read_next();
+    }
+
+    // Reading.
+
+    void read_next() {
+        ws_.async_read(incoming_, [self = shared_from_this()](error_code failure, std::size_t) {
+            if (self->ending_ != nullptr) return;
+            if (failure) return self->vanish(ending_of(failure));
+            self->take_message();
+        });
+    }
+
+    void take_message() {
+        const auto bytes = incoming_.cdata();
+        auto message = parse_client_message({static_cast<const char*>(bytes.data()), bytes.size()});
+        incoming_.clear();
+        if (incoming_.capacity() > idle_buffer) incoming_.shrink_to_fit(); // a token needs it once an hour
+        if (!message) return refuse(malformed_message, "a message is a JSON object with a type");
+        handle(std::move(*message));
+    }
+
+    void handle(client_message message) {
+        if (message.kind == message_kind::auth) return verify(std::move(message));
+        if (message.kind == message_kind::ping) {
+            ++pongs_;
+            write_next();
+        } else if (user_.empty()) {
+            return refuse(not_authenticated, "the first message must be auth");
+        }
+        read_next();
+    }
+
+    // Who it is.
+
+    /// Nothing is read meanwhile, so a connection has one verification under way at most.
+    void verify(client_message auth) {
+        shared_.verifier.verify(
+            std::move(auth.token),
+            [self = shared_from_this(), client = std::move(auth.client)](const gate::token_result& found) {
+                if (self->ending_ == nullptr) self->take_verdict(found, client);
+            });
+    }
+
+    void take_verdict(const gate::token_result& found, const std::string& client) {
+        if (!found) {
+            const bool ours = found.error() == gate::token_fault::keys_unavailable;
+            return refuse(ours ? keys_unavailable : token_refused, gate::message(found.error()));
+        }
+        if (!user_.empty() && user_ != found->user)
+            return refuse(other_user, "a connection belongs to one user; open another one");
+        admit(*found, client);
+    }
+
+    void admit(const gate::identity& who, const std::string& client) {
+        user_ = who.user;
+        client_ = client;
+        // A token that was accepted within the leeway ends with it.
+        until_ = who.expires > system_clock::now() ? who.expires : who.expires + gate::clock_leeway;
+        for (const std::string& scope : store::scopes_of({.user = user_, .client = client_, .spaces = {}}))
+            shared_.index.subscribe(*this, scope);
+        ++auth_oks_;
+        wait_for_expiry();
+        write_next();
+        read_next();
+    }
+
+    // Writing.
+
+    void write_next() {
+        if (writing_ || closing_) return;
+        if (!next_outgoing()) {
+            if (ending_ != nullptr) close();
+            return;
+        }
+        writing_ = true;
+        ws_.async_write(asio::buffer(outgoing_),
+                        [self = shared_from_this()](error_code failure, std::size_t) {
+                            self->writing_ = false;
+                            if (failure) return self->vanish(client_gone);
+                            self->write_next();
+                        });
+    }
+
+    bool next_outgoing() {
+        if (!last_words_.empty()) {
+            outgoing_ = std::exchange(last_words_, {});
+            return true;
+        }
+        if (ending_ != nullptr) return false;
+        if (auth_oks_ > 0) {
+            --auth_oks_;
+            outgoing_ = auth_ok_message;
+            return true;
+        }
+        if (pongs_ > 0) {
+            --pongs_;
+            outgoing_ = pong_message;
+            return true;
+        }
+        if (pending_.empty()) return false;
+        const auto told = pending_.extract(pending_.begin());
+        pending_names_ -= told.mapped().size();
+        outgoing_ = sync_available_message(told.key(), told.mapped());
+        return true;
+    }
+
+    // Waiting.
+
+    void wait(std::chrono::milliseconds span) {
+        timer_.expires_after(span);
+        timer_.async_wait([self = shared_from_this()](error_code cancelled) {
+            const bool set_anew = self->timer_.expiry() > steady_clock::now();
+            if (!cancelled && !set_anew) self->waited();
+        });
+    }
+
+    void wait_for_expiry() {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - system_clock::now());
+        wait(std::clamp<std::chrono::milliseconds>(left, 0ms, longest_wait));
+    }
+
+    void waited() {
+        if (ending_ != nullptr) return cut();
+        if (user_.empty()) return end(auth_timeout);
+        if (system_clock::now() < until_) return wait_for_expiry();
+        end(token_expired);
+    }
+
+    // Ending. The first reason counts.
+
+    /// With an error message, then the close frame.
+    void refuse(const ending& why, std::string_view message) {
+        decide(why);
+        last_words_ = error_message(message);
+        write_next();
+    }
+
+    void end(const ending& why) {
+        if (ending_ != nullptr) return;
+        decide(why);
+        write_next();
+    }
+
+    /// For callers that walk the index, which end() changes.
+    void end_later(const ending& why) {
+        asio::post(ws_.get_executor(), [self = shared_from_this(), &why] { self->end(why); });
+    }
+
+    /// The connection is no more.
+    void vanish(const ending& why) {
+        if (ending_ == nullptr) decide(why);
+        cut();
+    }
+
+    void decide(const ending& why) {
+        ending_ = &why;
+        shared_.index.remove(*this);
+        pending_.clear();
+        wait(close_within);
+        tell_log(why);
+    }
+
+    void tell_log(const ending& why) const {
+        const auto open_for = std::chrono::floor<std::chrono::seconds>(steady_clock::now() - since_);
+        const auto write = why.kind == ending::expected ? log::debug : log::info;
+        write("websocket_closed", {{"reason", why.reason}, {"user", user_}, {"seconds", open_for.count()}});
+    }
+
+    void close() {
+        closing_ = true;
+        const websocket::close_reason reason{ending_->code, {ending_->reason.data(), ending_->reason.size()}};
+        ws_.async_close(reason, [self = shared_from_this()](error_code) { self->cut(); });
+    }
+
+    void cut() {
+        timer_.cancel();
+        error_code ignored;
+        beast::get_lowest_layer(ws_).close(ignored);
+    }
+};
+
+} // namespace
+
+void start_websocket_session(const session_context& shared, stream_protocol::socket connected,
+                             upgrade_request upgrade, std::optional<std::string> app) {
+    std::make_shared<websocket_session>(shared, std::move(connected), std::move(app))
+        ->accept(std::move(upgrade));
+}
+
+} // namespace mana::hub
