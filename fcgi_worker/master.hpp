@@ -1,9 +1,10 @@
 // The prefork master: keeps the wanted number of worker processes alive, and ends them gracefully.
 //
-//   SIGTERM, SIGINT  workers end after the request in flight, those that do not within the grace period are
-//   killed SIGHUP           the same for the workers of now, while new ones serve (fresh memory and
-//   connections; the settings
-//                    stay, since a process's environment does)
+// SIGTERM, SIGINT: workers end after the request in flight; one that does not within the grace period is
+// killed.
+//
+// SIGHUP: the same for the workers of now, while new ones serve (fresh memory and connections; the settings
+// stay, since a process's environment does).
 //
 // A worker whose master dies gets SIGTERM from the kernel.
 #pragma once

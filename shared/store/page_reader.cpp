@@ -11,17 +11,17 @@ namespace mana::store {
 
 namespace {
 
-// $1 app, $2 scopes, $3 the row that bounds the page, or $4 the position that does. See sql/0004_positions.sql for why
-// this is a statement of its own, before the page's.
+// $1 app, $2 scopes, $3 the row that bounds the page, or $4 the position that does. See
+// sql/0004_positions.sql for why this is a statement of its own, before the page's.
 constexpr statement horizon_statement{"horizon", R"(
 select (extract(epoch from horizon) * 1000000)::bigint, (extract(epoch from newest) * 1000000)::bigint
 from read_horizon($1, $2, coalesce((select created_at from sync_changes where id = $3::uuid), $4::timestamptz)))"};
 
-// $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the reader,
-// $8 whether own rows are brought, up to $9, $10 the table (see page_of_table).
+// $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the
+// reader, $8 whether own rows are brought, up to $9, $10 the table (see page_of_table).
 //
-// Each scope is walked along its index for one row more than the page may have; the walks are merged and cut by rows,
-// then by bytes. The record's state is looked up by key for what rules 7 and 8 need of it.
+// Each scope is walked along its index for one row more than the page may have; the walks are merged and cut
+// by rows, then by bytes. The record's state is looked up by key for what rules 7 and 8 need of it.
 constexpr std::string_view page_sql_head = R"(
 select id, (extract(epoch from created_at) * 1000000)::bigint, table_name, record_id, op, data::text, field_meta::text,
        schema_version, actor::text, origin, space_id, found,
@@ -92,7 +92,9 @@ enum page_column {
     record_meta
 };
 
-sync::position position_of(std::int64_t micros) { return sync::position{std::chrono::microseconds{micros}}; }
+sync::position position_of(std::int64_t micros) {
+    return sync::position{std::chrono::microseconds{micros}};
+}
 
 sync::json_object object_in(const rows& page, int row, int column) {
     if (page.is_null(row, column)) return {};
@@ -112,8 +114,8 @@ sync::logged_change change_in(const rows& page, int row) {
     if (!page.is_null(row, actor)) change.heading.actor = sync::parse_stored_json(page.text(row, actor));
     change.op = sync::parse_operation(page.text(row, op)).value_or(sync::operation::update);
     change.data = object_in(page, row, data);
-    change.fields =
-        sync::shown_fields(change.data, object_in(page, row, field_meta), position_of(page.number(row, created_at)));
+    change.fields = sync::shown_fields(change.data, object_in(page, row, field_meta),
+                                       position_of(page.number(row, created_at)));
     return change;
 }
 

@@ -18,8 +18,9 @@ constexpr statement begin_statement{"begin", "begin"};
 constexpr statement commit_statement{"commit", "commit"};
 constexpr statement rollback_statement{"rollback", "rollback"};
 
-// Local to the transaction, as PgBouncer's transaction pooling needs. Planning is steered towards index walks: every
-// statement of ours looks up few rows by key, and a plan made while a table was small must not become a scan of it.
+// Local to the transaction, as PgBouncer's transaction pooling needs. Planning is steered towards index
+// walks: every statement of ours looks up few rows by key, and a plan made while a table was small must not
+// become a scan of it.
 constexpr statement settings_statement{"settings", R"(
 select set_config('app.current_user_id', $1, true),
        set_config('app.current_user_space_ids', ($2::text[])::text, true),
@@ -49,9 +50,10 @@ std::string first_line(const char* message) {
 
 remedy remedy_of(std::string_view sqlstate) {
     if (sqlstate == "55P03" || sqlstate == "40P01" || sqlstate == "40001") return remedy::retry_now;
-    if (sqlstate == "57014") return remedy::retry_later; // statement_timeout
+    if (sqlstate == "57014") return remedy::retry_later;        // statement_timeout
     if (sqlstate.starts_with("53")) return remedy::retry_later; // out of disk, memory or connections
-    const bool gone = sqlstate.empty() || sqlstate.starts_with("08") || sqlstate.starts_with("57P");
+    const bool gone = sqlstate.empty() || sqlstate.starts_with("08") || sqlstate.starts_with("57P") ||
+                      sqlstate == "25006"; // read-only: the old primary, after a failover
     return gone ? remedy::reconnect : remedy::report;
 }
 
@@ -62,13 +64,17 @@ std::string describe(const PGresult* result) {
            (code != nullptr ? " (" + std::string(code) + ")" : "");
 }
 
-std::string milliseconds_text(std::chrono::milliseconds time) { return std::to_string(time.count()); }
+std::string milliseconds_text(std::chrono::milliseconds time) {
+    return std::to_string(time.count());
+}
 
 } // namespace
 
 // ---- parameters and rows ----
 
-parameter parameter::timestamp(sync::position at) { return {sync::to_text(sync::cursor{at, false})}; }
+parameter parameter::timestamp(sync::position at) {
+    return {sync::to_text(sync::cursor{at, false})};
+}
 
 parameter parameter::array(std::span<const std::optional<std::string>> items) {
     constexpr std::int32_t text_oid = 25;
@@ -106,14 +112,19 @@ std::vector<parameter> columns::after(std::initializer_list<parameter> first) co
     return all;
 }
 
-void rows::clear_result::operator()(pg_result* result) const { PQclear(result); }
+void rows::clear_result::operator()(pg_result* result) const {
+    PQclear(result);
+}
 
 rows::rows(pg_result* owned) : held_(owned) {}
 
-int rows::count() const { return PQntuples(held_.get()); }
+int rows::count() const {
+    return PQntuples(held_.get());
+}
 
 std::string_view rows::text(int row, int column) const {
-    return {PQgetvalue(held_.get(), row, column), static_cast<std::size_t>(PQgetlength(held_.get(), row, column))};
+    return {PQgetvalue(held_.get(), row, column),
+            static_cast<std::size_t>(PQgetlength(held_.get(), row, column))};
 }
 
 std::int64_t rows::number(int row, int column) const {
@@ -123,13 +134,19 @@ std::int64_t rows::number(int row, int column) const {
     return value;
 }
 
-bool rows::boolean(int row, int column) const { return text(row, column) == "t"; }
+bool rows::boolean(int row, int column) const {
+    return text(row, column) == "t";
+}
 
-bool rows::is_null(int row, int column) const { return PQgetisnull(held_.get(), row, column) != 0; }
+bool rows::is_null(int row, int column) const {
+    return PQgetisnull(held_.get(), row, column) != 0;
+}
 
 // ---- connection ----
 
-void connection::finish_connection::operator()(pg_conn* conn) const { PQfinish(conn); }
+void connection::finish_connection::operator()(pg_conn* conn) const {
+    PQfinish(conn);
+}
 
 connection::connection(const postgres_settings& settings, std::span<const statement> statements)
     : settings_(settings) {
@@ -152,7 +169,8 @@ void connection::connect() {
         if (next == PGRES_POLLING_FAILED) lose("cannot connect: " + first_line(PQerrorMessage(conn_.get())));
         wait(next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until);
     }
-    PQsetNoticeProcessor(conn_.get(), [](void*, const char*) {}, nullptr); // notices may quote values
+    PQsetNoticeProcessor(
+        conn_.get(), [](void*, const char*) {}, nullptr); // notices may quote values
     if (PQsetnonblocking(conn_.get(), 1) != 0 || PQenterPipelineMode(conn_.get()) != 1)
         lose("cannot pipeline: " + first_line(PQerrorMessage(conn_.get())));
     usable_ = true;
@@ -160,7 +178,8 @@ void connection::connect() {
 
 void connection::prepare(std::span<const statement> statements) {
     for (const auto& [name, sql] : statements) {
-        if (PQsendPrepare(conn_.get(), name, sql, 0, nullptr) != 1) lose(first_line(PQerrorMessage(conn_.get())));
+        if (PQsendPrepare(conn_.get(), name, sql, 0, nullptr) != 1)
+            lose(first_line(PQerrorMessage(conn_.get())));
         ++open_segment_;
     }
     finish(std::chrono::steady_clock::now() + settings_.connect_timeout);
@@ -168,7 +187,8 @@ void connection::prepare(std::span<const statement> statements) {
 
 void connection::wait(short events, deadline until) {
     for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
         if (left.count() <= 0) lose("no answer in time");
         pollfd watched{PQsocket(conn_.get()), events, 0};
         const int ready = ::poll(&watched, 1, static_cast<int>(left.count()));
@@ -188,11 +208,10 @@ void connection::send(const statement& what, std::span<const parameter> paramete
         formats.push_back(given.binary() ? 1 : 0);
     }
     const int count = static_cast<int>(values.size());
-    const int sent = settings_.prepared
-                         ? PQsendQueryPrepared(conn_.get(), what.name, count, values.data(), lengths.data(),
-                                               formats.data(), 0)
-                         : PQsendQueryParams(conn_.get(), what.sql, count, nullptr, values.data(), lengths.data(),
-                                             formats.data(), 0);
+    const int sent = settings_.prepared ? PQsendQueryPrepared(conn_.get(), what.name, count, values.data(),
+                                                              lengths.data(), formats.data(), 0)
+                                        : PQsendQueryParams(conn_.get(), what.sql, count, nullptr,
+                                                            values.data(), lengths.data(), formats.data(), 0);
     if (sent != 1) lose(first_line(PQerrorMessage(conn_.get())));
     ++open_segment_;
 }
@@ -258,13 +277,16 @@ std::vector<rows> connection::finish(deadline until) {
 
 // ---- transaction ----
 
-std::span<const statement> transaction_statements() { return transaction_statement_list; }
+std::span<const statement> transaction_statements() {
+    return transaction_statement_list;
+}
 
 transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces)
     : on_(on), own_statements_(2) {
     send(begin_statement, {});
-    send(settings_statement, {user, parameter::array(spaces), milliseconds_text(on_.settings().statement_timeout),
-                                  milliseconds_text(on_.settings().lock_timeout)});
+    send(settings_statement,
+         {user, parameter::array(spaces), milliseconds_text(on_.settings().statement_timeout),
+          milliseconds_text(on_.settings().lock_timeout)});
 }
 
 transaction::~transaction() {

@@ -1,7 +1,7 @@
 // One connection to PostgreSQL: pipelined, prepared, and never waited on without a deadline.
 //
-// Not thread-safe: one process, or one thread, owns a connection. Works through PgBouncer's transaction pooling:
-// settings are local to a transaction, and statements can go unnamed (settings::prepared).
+// Not thread-safe: one process, or one thread, owns a connection. Works through PgBouncer's transaction
+// pooling: settings are local to a transaction, and statements can go unnamed (settings::prepared).
 #pragma once
 
 #include "shared/sync/time.hpp"
@@ -53,10 +53,10 @@ struct statement {
 /// A parameter as it goes over the wire.
 class parameter {
   public:
-    parameter(std::string_view text) : bytes_(text) {}                    // NOLINT: a parameter is its text
-    parameter(const char* text) : bytes_(text) {}                         // NOLINT
-    parameter(const std::string& text) : bytes_(text) {}                  // NOLINT
-    parameter(std::nullopt_t /*null*/) {}                                 // NOLINT
+    parameter(std::string_view text) : bytes_(text) {}   // NOLINT: a parameter is its text
+    parameter(const char* text) : bytes_(text) {}        // NOLINT
+    parameter(const std::string& text) : bytes_(text) {} // NOLINT
+    parameter(std::nullopt_t /*null*/) {}                // NOLINT
     static parameter number(std::int64_t value) { return {std::to_string(value)}; }
     static parameter boolean(bool value) { return {value ? "t" : "f"}; }
     static parameter timestamp(sync::position at);
@@ -120,10 +120,12 @@ class connection {
 
     /// Puts a statement into the pipeline; nothing is awaited.
     void send(const statement& what, std::span<const parameter> parameters);
-    /// Ends a segment of the pipeline: a statement that fails takes the rest of its segment with it, and no more.
+    /// Ends a segment of the pipeline: a statement that fails takes the rest of its segment with it, and no
+    /// more.
     void end_segment();
-    /// Sends what is in the pipeline and waits for the results of the oldest segment, in order. Throws postgres_error
-    /// for the first statement that failed; what came after it did not run, and the results of later segments are gone.
+    /// Sends what is in the pipeline and waits for the results of the oldest segment, in order. Throws
+    /// postgres_error for the first statement that failed; what came after it did not run, and the results of
+    /// later segments are gone.
     std::vector<rows> finish(deadline until);
 
     /// False once it was lost: make a new one.
@@ -149,8 +151,8 @@ class connection {
     [[noreturn]] void lose(const std::string& why);
 };
 
-/// A transaction of one user: BEGIN and the settings that row-level security and the planner go by are the first things
-/// in the pipeline. Rolls back unless committed; a destructor that cannot drops the connection.
+/// A transaction of one user: BEGIN and the settings that row-level security and the planner go by are the
+/// first things in the pipeline. Rolls back unless committed; a destructor that cannot drops the connection.
 class transaction {
   public:
     transaction(connection& on, std::string_view user, std::span<const std::string> spaces);
@@ -164,10 +166,12 @@ class transaction {
     }
     /// The results of what was sent since the last call.
     std::vector<rows> finish(deadline until);
-    /// As finish(), with COMMIT as the last statement. Throws remedy::in_doubt when the connection went meanwhile.
+    /// As finish(), with COMMIT as the last statement. Throws remedy::in_doubt when the connection went
+    /// meanwhile.
     std::vector<rows> commit(deadline until);
-    // The same in two steps, so that another transaction can follow in the same round trip: after send_commit() nothing
-    // more is sent here, and committed() is called before any result of what follows is asked for.
+    // The same in two steps, so that another transaction can follow in the same round trip: after
+    // send_commit() nothing more is sent here, and committed() is called before any result of what follows is
+    // asked for.
     void send_commit();
     std::vector<rows> committed(deadline until);
 
@@ -177,8 +181,9 @@ class transaction {
     bool open_ = true;
 };
 
-/// Runs a transaction, again where it failed with retry_now: a lock that is waited for longer than lock_timeout is given
-/// up before PostgreSQL would search for deadlocks, and asked for anew. `attempt` must make its transaction anew.
+/// Runs a transaction, again where it failed with retry_now: a lock that is waited for longer than
+/// lock_timeout is given up before PostgreSQL would search for deadlocks, and asked for anew. `attempt` must
+/// make its transaction anew.
 template<class Attempt>
 auto with_retries(deadline until, Attempt attempt) {
     constexpr int most_attempts = 5;

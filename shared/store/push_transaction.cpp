@@ -23,9 +23,9 @@ constexpr statement lock_statement{"lock_scopes", R"(
 select (extract(epoch from receipt) * 1000)::bigint, (extract(epoch from newest) * 1000000)::bigint
 from lock_scopes($1, $2, '{}'))"};
 
-// $1 app, $2 scopes, $3 and $4 tables and record ids. After the lock, in a statement (and so a snapshot) of its own:
-// it must see what the scope's last writer committed. `offset 0` keeps each look-up one by the whole key: left to itself,
-// the planner walks all records of the scope, led by the policy's condition.
+// $1 app, $2 scopes, $3 and $4 tables and record ids. After the lock, in a statement (and so a snapshot) of
+// its own: it must see what the scope's last writer committed. `offset 0` keeps each look-up one by the whole
+// key: left to itself, the planner walks all records of the scope, led by the policy's condition.
 constexpr statement records_statement{"read_records", R"(
 select record.scope, record.table_name, record.record_id, record.data::text, record.meta::text,
        (extract(epoch from record.tombstone) * 1000)::bigint, record.marked
@@ -53,8 +53,8 @@ from clock, unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $
 order by place
 returning (extract(epoch from created_at) * 1000000)::bigint)"};
 
-// $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large record
-// only what changed travels; one that lost fields is replaced.
+// $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large
+// record only what changed travels; one that lost fields is replaced.
 constexpr std::string_view write_records_sql = R"(
 insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted)
 select scope, $1, table_name, record_id, data::jsonb, meta::jsonb, tombstone::timestamptz, marked::boolean,
@@ -66,7 +66,8 @@ set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded
 
 const statement& add_to_records() {
     static const std::string sql =
-        std::string(write_records_sql).append("data = held.data || excluded.data, meta = held.meta || excluded.meta");
+        std::string(write_records_sql)
+            .append("data = held.data || excluded.data, meta = held.meta || excluded.meta");
     static const statement made{"add_to_records", sql.c_str()};
     return made;
 }
@@ -102,14 +103,17 @@ std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator&
     return to_string(id);
 }
 
-sync::position position_of(std::int64_t micros) { return sync::position{std::chrono::microseconds{micros}}; }
+sync::position position_of(std::int64_t micros) {
+    return sync::position{std::chrono::microseconds{micros}};
+}
 
 /// One attempt at a push.
 class push_attempt {
   public:
     push_attempt(connection& on, const std::string& app, const reader& who, const sync::push_request& push,
                  const push_terms& terms, deadline until)
-        : on_(on), app_(app), who_(who), push_(push), terms_(terms), until_(until), in_(on, who.user, who.spaces) {}
+        : on_(on), app_(app), who_(who), push_(push), terms_(terms), until_(until),
+          in_(on, who.user, who.spaces) {}
 
     /// Nothing where a record lives in a scope that was not locked: `written` has it now, try again.
     std::optional<sync::answer> run(std::set<std::string>& written, const on_commit& told) {
@@ -149,7 +153,8 @@ class push_attempt {
 
     void read_states(const std::set<std::string>& written) {
         std::set<std::pair<std::string, std::string>> named;
-        for (const auto& change : push_.changes) named.emplace(change.heading.table, change.heading.record_id);
+        for (const auto& change : push_.changes)
+            named.emplace(change.heading.table, change.heading.record_id);
         std::vector<std::string> tables;
         std::vector<std::string> ids;
         for (const auto& [table, id] : named) {
@@ -217,8 +222,8 @@ class push_attempt {
             bound_.last_row = time_ordered_uuid(receipt_, random);
             log.add({bound_.last_row, row.scope, heading.table, heading.record_id,
                      std::string(sync::to_text(row.op)),
-                     tombstone ? std::nullopt : std::optional(sync::to_json_text(data)), sync::to_json_text(meta),
-                     std::to_string(heading.schema_version),
+                     tombstone ? std::nullopt : std::optional(sync::to_json_text(data)),
+                     sync::to_json_text(meta), std::to_string(heading.schema_version),
                      heading.actor ? std::optional(sync::to_json_text(*heading.actor)) : std::nullopt,
                      text_or_null(heading.origin), text_or_null(heading.space), row.told ? "t" : "f",
                      std::to_string(sync::stored_size(data) + sync::stored_size(meta))});
@@ -236,7 +241,8 @@ class push_attempt {
             const auto deleted_at = state.fields.find("deletedAt");
             const bool deleted = deleted_at != state.fields.end() && sync::truthy(deleted_at->second.value);
             auto& written = state.replaced ? replaced : added;
-            written.add({key.scope, key.table, key.record_id, std::move(stored.values), std::move(stored.meta),
+            written.add({key.scope, key.table, key.record_id, std::move(stored.values),
+                         std::move(stored.meta),
                          state.tombstone ? std::optional(sync::to_text(*state.tombstone)) : std::nullopt,
                          state.marked ? "t" : "f", deleted ? "t" : "f"});
         }
@@ -248,14 +254,15 @@ class push_attempt {
         if (merged_.lost.empty()) return;
         columns lost_writes;
         for (const auto& lost : merged_.lost)
-            lost_writes.add({lost.scope, lost.table, lost.record_id, lost.field, lost.value, text_or_null(lost.claimed),
-                             lost.reason});
+            lost_writes.add({lost.scope, lost.table, lost.record_id, lost.field, lost.value,
+                             text_or_null(lost.claimed), lost.reason});
         in_.send(lost_statement, lost_writes.after({app_, who_.user, push_.client_id}));
         in_.send(forget_statement,
                  {app_, sync::scope_of_user(who_.user), parameter::number(terms_.lost_writes_days)});
     }
 
-    /// The page's transaction goes after the push's COMMIT in the same round trip; if it fails, the push stays.
+    /// The page's transaction goes after the push's COMMIT in the same round trip; if it fails, the push
+    /// stays.
     sync::answer commit_and_read_page(const on_commit& told) {
         const reader author{who_.user, push_.client_id, who_.spaces};
         const auto wanted = page_wanted();
@@ -322,13 +329,14 @@ std::set<std::string> scopes_named(const reader& who, const sync::push_request& 
 } // namespace
 
 std::span<const statement> push_statements() {
-    static const std::array list{lock_statement,   records_statement, log_statement,   add_to_records(),
+    static const std::array list{lock_statement,    records_statement, log_statement,   add_to_records(),
                                  replace_records(), lost_statement,    forget_statement};
     return list;
 }
 
-sync::answer run_push(connection& on, const std::string& app, const reader& who, const sync::push_request& push,
-                      const push_terms& terms, const on_commit& told, deadline until) {
+sync::answer run_push(connection& on, const std::string& app, const reader& who,
+                      const sync::push_request& push, const push_terms& terms, const on_commit& told,
+                      deadline until) {
     auto written = scopes_named(who, push);
     return with_retries(until, [&] {
         auto answer = push_attempt(on, app, who, push, terms, until).run(written, told);

@@ -1,6 +1,7 @@
-// One push is one transaction (SPEC §3): lock the scopes it writes, read the states of the touched records, merge by the
-// rules, write log, states and lost writes, commit. The author's page is read after it, in a transaction of its own that
-// goes in the same round trip, so that no lock is held for it. Two round trips, whatever the push's size.
+// One push is one transaction (SPEC §3): lock the scopes it writes, read the states of the touched records,
+// merge by the rules, write log, states and lost writes, commit. The author's page is read after it, in a
+// transaction of its own that goes in the same round trip, so that no lock is held for it. Two round trips,
+// whatever the push's size.
 #pragma once
 
 #include "shared/store/postgres.hpp"
@@ -42,15 +43,17 @@ struct committed_push {
     std::size_t capped = 0;              ///< claims further ahead than max_clock_skew
 };
 
-/// Called once, right after the COMMIT: others are told while the author's page is still being read. Must not throw.
+/// Called once, right after the COMMIT: others are told while the author's page is still being read. Must not
+/// throw.
 using on_commit = std::function<void(const committed_push&)>;
 
 /// Statements that run_push uses, for the connection to prepare.
 std::span<const statement> push_statements();
 
-/// Runs one push to its commit and gives the author's answer. Throws postgres_error; nothing was stored unless
-/// `told` was called, or the error says in_doubt.
-sync::answer run_push(connection& on, const std::string& app, const reader& who, const sync::push_request& push,
-                      const push_terms& terms, const on_commit& told, deadline until);
+/// Runs one push to its commit and gives the author's answer. Throws postgres_error; nothing was stored
+/// unless `told` was called, or the error says in_doubt.
+sync::answer run_push(connection& on, const std::string& app, const reader& who,
+                      const sync::push_request& push, const push_terms& terms, const on_commit& told,
+                      deadline until);
 
 } // namespace mana::store

@@ -6,9 +6,12 @@ namespace mana::sync {
 
 std::string_view to_text(operation op) {
     switch (op) {
-    case operation::insert: return "insert";
-    case operation::update: return "update";
-    case operation::remove: break;
+    case operation::insert:
+        return "insert";
+    case operation::update:
+        return "update";
+    case operation::remove:
+        break;
     }
     return "delete";
 }
@@ -19,11 +22,17 @@ std::optional<operation> parse_operation(std::string_view text) {
     return std::nullopt;
 }
 
-bool is_field(std::string_view name) { return name != "id" && name != "__fieldMeta" && name != "_updatedAtIndex"; }
+bool is_field(std::string_view name) {
+    return name != "id" && name != "__fieldMeta" && name != "_updatedAtIndex";
+}
 
-bool is_dotted(std::string_view field) { return field.find('.') != std::string_view::npos; }
+bool is_dotted(std::string_view field) {
+    return field.find('.') != std::string_view::npos;
+}
 
-std::string_view root_of(std::string_view field) { return field.substr(0, field.find('.')); }
+std::string_view root_of(std::string_view field) {
+    return field.substr(0, field.find('.'));
+}
 
 bool lies_inside(std::string_view inner, std::string_view outer) {
     return inner.size() > outer.size() && inner.starts_with(outer) && inner[outer.size()] == '.';

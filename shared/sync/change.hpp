@@ -20,10 +20,10 @@ std::optional<operation> parse_operation(std::string_view text);
 
 /// One field that a change wants to set.
 struct field_write {
-    std::string field;          ///< a name, or a dotted path into an object
+    std::string field; ///< a name, or a dotted path into an object
     json_value value;
-    std::optional<instant> at;  ///< the time it claims; none: an untimed insert
-    bool from_insert = false;   ///< it came in `data`: its author holds its own clock's time for it
+    std::optional<instant> at; ///< the time it claims; none: an untimed insert
+    bool from_insert = false;  ///< it came in `data`: its author holds its own clock's time for it
 };
 
 /// What travels with a change unread, and comes out of the log with it.
@@ -40,7 +40,8 @@ struct change {
     std::size_t index = 0; ///< its place in the request
     change_heading heading;
     operation op = operation::update;
-    bool hard_delete = false; ///< a delete without `deletedAt` anywhere: a tombstone; then there are no writes
+    bool hard_delete =
+        false; ///< a delete without `deletedAt` anywhere: a tombstone; then there are no writes
     std::vector<field_write> writes;
     std::optional<json_value> data_id; ///< `data.id` of an insert: no field, but part of the record
 };

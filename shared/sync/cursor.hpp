@@ -11,15 +11,15 @@ namespace mana::sync {
 
 struct cursor {
     position at{};
-    /// The client began at the epoch, so its own changes are not left out (SPEC §3 rule 8). Said in the text by two
-    /// more digits, "10": a Go server's cursor, its zeros cut, never ends in one.
+    /// The client began at the epoch, so its own changes are not left out (SPEC §3 rule 8). Said in the text
+    /// by two more digits, "10": a Go server's cursor, its zeros cut, never ends in one.
     bool from_epoch = false;
 
     bool operator==(const cursor&) const = default;
 };
 
-/// Reads `since`. Ours has six digits, or eight ending in "10". Any other readable form was another host's clock, and
-/// is read 10 s earlier; an unreadable or empty one is the epoch.
+/// Reads `since`. Ours has six digits, or eight ending in "10". Any other readable form was another host's
+/// clock, and is read 10 s earlier; an unreadable or empty one is the epoch.
 cursor parse_since(std::string_view text);
 
 /// "2026-01-31T09:00:00.123456Z"; texts sort as positions.

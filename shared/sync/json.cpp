@@ -12,6 +12,8 @@
 
 namespace mana::sync {
 
+json_value::json_value() : held(nullptr) {}
+json_value::json_value(std::string text) : held(std::move(text)) {}
 json_value::json_value(json_array items) : held(std::move(items)) {}
 json_value::json_value(json_object members) : held(std::move(members)) {}
 
@@ -19,7 +21,9 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr auto byte_order = [](const json_member& left, const json_member& right) { return left.key < right.key; };
+constexpr auto byte_order = [](const json_member& left, const json_member& right) {
+    return left.key < right.key;
+};
 
 // No text of JSON can hold this string but by the escape of NUL, which is refused anyway.
 constexpr std::string_view too_deep_mark{"\0too deep", 9};
@@ -46,8 +50,10 @@ struct tree_builder {
             return;
         }
         auto& [container, key] = open.back();
-        if (auto* items = std::get_if<json_array>(&container.held)) items->push_back(std::move(value));
-        else std::get<json_object>(container.held).push_back({std::move(key), std::move(value)});
+        if (auto* items = std::get_if<json_array>(&container.held))
+            items->push_back(std::move(value));
+        else
+            std::get<json_object>(container.held).push_back({std::move(key), std::move(value)});
     }
     void close() {
         json_value done = std::move(open.back().container);
@@ -101,8 +107,10 @@ struct tree_builder {
     bool on_string(bj::string_view last, std::size_t /*n*/, bj::error_code& /*ec*/) {
         auto whole = take(last);
         json_value value;
-        if (whole == too_deep_mark) value.held = json_too_deep{};
-        else value.held = std::move(whole);
+        if (whole == too_deep_mark)
+            value.held = json_too_deep{};
+        else
+            value.held = std::move(whole);
         add(std::move(value));
         return true;
     }
@@ -127,7 +135,9 @@ struct tree_builder {
     bool on_comment(bj::string_view /*last*/, bj::error_code& /*ec*/) { return true; }
 
     static void keep_last_of_equal(json_object& members) {
-        const auto differs_from_next = [](const json_member& a, const json_member& b) { return a.key == b.key; };
+        const auto differs_from_next = [](const json_member& a, const json_member& b) {
+            return a.key == b.key;
+        };
         if (std::ranges::adjacent_find(members, differs_from_next) == members.end()) return;
         json_object kept;
         for (auto& member : members) {
@@ -146,10 +156,15 @@ std::optional<unsigned> hex4(std::string_view text, std::size_t at) {
     return unit;
 }
 
-bool is_high(unsigned unit) { return unit >= 0xD800 && unit < 0xDC00; }
-bool is_low(unsigned unit) { return unit >= 0xDC00 && unit < 0xE000; }
+bool is_high(unsigned unit) {
+    return unit >= 0xD800 && unit < 0xDC00;
+}
+bool is_low(unsigned unit) {
+    return unit >= 0xDC00 && unit < 0xE000;
+}
 
-/// Copies one escape that starts at `text[at]` (a backslash), a lone surrogate as U+FFFD. Returns where it ends.
+/// Copies one escape that starts at `text[at]` (a backslash), a lone surrogate as U+FFFD. Returns where it
+/// ends.
 std::size_t copy_escape(std::string_view text, std::size_t at, std::string& out) {
     const bool is_unicode = at + 1 < text.size() && text[at + 1] == 'u';
     const auto unit = is_unicode ? hex4(text, at + 2) : std::nullopt;
@@ -164,13 +179,15 @@ std::size_t copy_escape(std::string_view text, std::size_t at, std::string& out)
             return at + 12;
         }
     }
-    if (is_high(*unit) || is_low(*unit)) out.append("\\ufffd");
-    else out.append(text.substr(at, 6));
+    if (is_high(*unit) || is_low(*unit))
+        out.append("\\ufffd");
+    else
+        out.append(text.substr(at, 6));
     return at + 6;
 }
 
-/// One pass over the text before Boost reads it, since Boost refuses a lone surrogate and recurses into depth:
-/// mends the first and cuts out the second.
+/// One pass over the text before Boost reads it, since Boost refuses a lone surrogate and recurses into
+/// depth: mends the first and cuts out the second.
 std::string mend(std::string_view text, std::size_t max_depth) {
     std::string out;
     out.reserve(text.size());
@@ -246,7 +263,8 @@ struct decimal {
         long exponent = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), exponent);
         constexpr long beyond_any_number = 1'000'000'000;
-        if (error == std::errc::result_out_of_range) return text.starts_with('-') ? -beyond_any_number : beyond_any_number;
+        if (error == std::errc::result_out_of_range)
+            return text.starts_with('-') ? -beyond_any_number : beyond_any_number;
         return std::clamp(exponent, -beyond_any_number, beyond_any_number);
     }
     bool operator==(const decimal&) const = default;
@@ -273,6 +291,8 @@ template<class... Cases>
 struct overloaded : Cases... {
     using Cases::operator()...;
 };
+template<class... Cases>
+overloaded(Cases...) -> overloaded<Cases...>;
 
 } // namespace
 
@@ -343,10 +363,13 @@ std::string to_json_text(const json_value& value) {
     return out;
 }
 
-bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+bool has_nul(std::string_view text) {
+    return text.find('\0') != std::string_view::npos;
+}
 
 json_fault find_fault(const json_value& value) {
-    if (const auto* text = value.as_string()) return has_nul(*text) ? json_fault::nul_character : json_fault::none;
+    if (const auto* text = value.as_string())
+        return has_nul(*text) ? json_fault::nul_character : json_fault::none;
     if (const auto* number = value.as_number())
         return out_of_range(number->text) ? json_fault::number_out_of_range : json_fault::none;
     if (std::holds_alternative<json_too_deep>(value.held)) return json_fault::too_deep;
@@ -391,7 +414,8 @@ bool same(const json_value& left, const json_value& right) {
                               return std::ranges::equal(items, std::get<json_array>(right.held), same);
                           },
                           [&](const json_object& members) {
-                              return std::ranges::equal(members, std::get<json_object>(right.held), same_member);
+                              return std::ranges::equal(members, std::get<json_object>(right.held),
+                                                        same_member);
                           },
                           [](json_too_deep) { return true; },
                       },
@@ -415,8 +439,10 @@ const json_value* find_member(const json_object& object, std::string_view key) {
 void set_member(json_object& object, std::string key, json_value value) {
     const auto place = std::ranges::lower_bound(object, std::string_view(key), std::ranges::less{},
                                                 [](const json_member& m) { return std::string_view(m.key); });
-    if (place != object.end() && place->key == key) place->value = std::move(value);
-    else object.insert(place, {std::move(key), std::move(value)});
+    if (place != object.end() && place->key == key)
+        place->value = std::move(value);
+    else
+        object.insert(place, {std::move(key), std::move(value)});
 }
 
 } // namespace mana::sync

@@ -25,17 +25,18 @@ struct json_number {
 struct json_too_deep {};
 
 using json_array = std::vector<struct json_value>;
-/// Members in ascending byte order of their keys, each key once (of equal keys the last in the text, as jsonb).
+/// Members in ascending byte order of their keys, each key once (of equal keys the last in the text, as
+/// jsonb).
 using json_object = std::vector<json_member>;
 
 struct json_value {
     std::variant<std::nullptr_t, bool, json_number, std::string, json_array, json_object, json_too_deep> held;
 
-    json_value() : held(nullptr) {}
+    json_value();
     // Implicit on purpose: a JSON value is written down as the value itself.
-    json_value(std::string text) : held(std::move(text)) {} // NOLINT
-    json_value(json_array items);                            // NOLINT
-    json_value(json_object members);                         // NOLINT
+    json_value(std::string text);    // NOLINT
+    json_value(json_array items);    // NOLINT
+    json_value(json_object members); // NOLINT
 
     [[nodiscard]] bool is_null() const { return std::holds_alternative<std::nullptr_t>(held); }
     /// Null where the value is of another kind. The pointers live as long as the value.
@@ -55,12 +56,12 @@ struct json_error {
     std::string message;
 };
 
-/// Reads one JSON text (UTF-8). Lone surrogates become U+FFFD; a container deeper than `max_depth` levels becomes
-/// json_too_deep, so that only the change that holds it is refused (SPEC §6).
+/// Reads one JSON text (UTF-8). Lone surrogates become U+FFFD; a container deeper than `max_depth` levels
+/// becomes json_too_deep, so that only the change that holds it is refused (SPEC §6).
 boost::system::result<json_value, json_error> parse_json(std::string_view text, std::size_t max_depth);
 
-/// Reads what PostgreSQL gave as jsonb, of any depth that jsonb holds. Throws std::invalid_argument on no JSON,
-/// which would be a defect of ours.
+/// Reads what PostgreSQL gave as jsonb, of any depth that jsonb holds. Throws std::invalid_argument on no
+/// JSON, which would be a defect of ours.
 json_value parse_stored_json(std::string_view text);
 
 /// Compact JSON text; numbers as they came.

@@ -32,7 +32,9 @@ struct pending_change {
     std::vector<pending_write> writes;
 };
 
-instant later(instant a, std::optional<instant> b) { return b ? std::max(a, *b) : a; }
+instant later(instant a, std::optional<instant> b) {
+    return b ? std::max(a, *b) : a;
+}
 
 class push_merge {
   public:
@@ -43,8 +45,10 @@ class push_merge {
         for (auto& given : changes) place(std::move(given));
         fold();
         for (auto& pending : pending_) {
-            if (pending.given.hard_delete) bury(pending);
-            else land(pending);
+            if (pending.given.hard_delete)
+                bury(pending);
+            else
+                land(pending);
         }
         tell_the_author();
         return std::move(out_);
@@ -56,18 +60,24 @@ class push_merge {
     record_map& records_;
     std::vector<pending_change> pending_;
     merge_outcome out_;
-    std::map<const record_key*, change_heading> reset_;                  ///< records whose author is told all anew
-    std::map<const record_key*, std::pair<change_heading, std::set<std::string>>> retold_; ///< … or these root fields
+    std::map<const record_key*, change_heading> reset_; ///< records whose author is told all anew
+    std::map<const record_key*, std::pair<change_heading, std::set<std::string>>>
+        retold_; ///< … or these root fields
 
     void place(change given) {
         const auto home = home_of(given, author_, records_);
         if (!home) {
-            out_.rejected.push_back({given.index, given.heading.table, given.heading.record_id, "not_a_member",
-                                     "you are no member of space " + given.heading.space, {}});
+            out_.rejected.push_back({given.index,
+                                     given.heading.table,
+                                     given.heading.record_id,
+                                     "not_a_member",
+                                     "you are no member of space " + given.heading.space,
+                                     {}});
             keep_refused(given);
             return;
         }
-        auto& [key, record] = *records_.try_emplace({*home, given.heading.table, given.heading.record_id}).first;
+        auto& [key, record] =
+            *records_.try_emplace({*home, given.heading.table, given.heading.record_id}).first;
         pending_change pending{std::move(given), &key, &record, {}};
         for (auto& write : pending.given.writes) {
             const instant compared = write.at.value_or(epoch);
@@ -78,12 +88,13 @@ class push_merge {
 
     void keep_refused(const change& given) {
         for (const auto& write : given.writes)
-            out_.lost.push_back({scope_of_user(author_.user), given.heading.table, given.heading.record_id, write.field,
-                                 to_json_text(write.value), write.at ? to_text(*write.at) : "", "not_a_member"});
+            out_.lost.push_back({scope_of_user(author_.user), given.heading.table, given.heading.record_id,
+                                 write.field, to_json_text(write.value), write.at ? to_text(*write.at) : "",
+                                 "not_a_member"});
     }
 
-    /// Several writes to one field fold into the latest, of equal times the last in order; a hard delete between two
-    /// keeps them apart. Outer paths come before what lies inside them.
+    /// Several writes to one field fold into the latest, of equal times the last in order; a hard delete
+    /// between two keeps them apart. Outer paths come before what lies inside them.
     void fold() {
         std::map<const record_key*, std::map<std::string_view, pending_write*>> latest;
         for (auto& pending : pending_) {
@@ -103,8 +114,8 @@ class push_merge {
         const instant limit = terms_.receipt + terms_.max_clock_skew;
         for (auto& pending : pending_) {
             std::erase_if(pending.writes, [](const pending_write& write) { return write.folded; });
-            std::ranges::stable_sort(pending.writes, {},
-                                     [](const pending_write& write) { return path_depth(write.given.field); });
+            std::ranges::stable_sort(
+                pending.writes, {}, [](const pending_write& write) { return path_depth(write.given.field); });
             for (auto& write : pending.writes) {
                 if (write.compared <= limit) continue;
                 write.compared = limit;
@@ -113,8 +124,8 @@ class push_merge {
         }
     }
 
-    /// The author wrote it last, and so holds it, though an earlier write of theirs counts: their clock went back, or they
-    /// added a record anew of which an edit still waited in the queue.
+    /// The author wrote it last, and so holds it, though an earlier write of theirs counts: their clock went
+    /// back, or they added a record anew of which an edit still waited in the queue.
     void tell_of_folded(pending_change& pending, const pending_write& write) {
         if (!write.given.from_insert) {
             retell(pending, write.given.field);
@@ -133,8 +144,8 @@ class push_merge {
         out_.rows.push_back(std::move(row));
     }
 
-    /// Strictly later wins. A tie stays, and so does the same claim again, however it was capped; within one push the
-    /// later in order wins (rule 3).
+    /// Strictly later wins. A tie stays, and so does the same claim again, however it was capped; within one
+    /// push the later in order wins (rule 3).
     static bool beats(const pending_write& write, const held_field& held) {
         if (write.untimed()) return false;
         const bool repeated = write.given.at == held.claimed && !held.fresh;
@@ -165,12 +176,13 @@ class push_merge {
         return record.fields.lower_bound(std::string(field) + '.');
     }
 
-    /// Whether an insert finds another client's value, another value, or a record of which its author may hold
-    /// something else (rule 6): then only all of the record, told anew, makes the author equal.
+    /// Whether an insert finds another client's value, another value, or a record of which its author may
+    /// hold something else (rule 6): then only all of the record, told anew, makes the author equal.
     [[nodiscard]] bool finds_another(const pending_write& write, record_state& record) const {
         if (record.marked) return true;
         const auto held = record.fields.find(write.given.field);
-        if (held != record.fields.end() && (!is_authors(held->second) || !same(held->second.value, write.given.value)))
+        if (held != record.fields.end() &&
+            (!is_authors(held->second) || !same(held->second.value, write.given.value)))
             return true;
         const auto inner = first_inside(record, write.given.field);
         return inner != record.fields.end() && lies_inside(inner->first, write.given.field);
@@ -197,11 +209,13 @@ class push_merge {
         return latest;
     }
 
-    /// An insert's row keeps that name while nothing held took a field from it, so that its data are what it brought.
+    /// An insert's row keeps that name while nothing held took a field from it, so that its data are what it
+    /// brought.
     void land(pending_change& pending) {
         auto& record = *pending.record;
         log_row row{pending.key->scope, pending.given.heading, pending.given.op, {}, {}, false};
-        if (row.op == operation::remove) row.op = operation::update; // a soft delete is an update of deletedAt
+        if (row.op == operation::remove)
+            row.op = operation::update; // a soft delete is an update of deletedAt
         for (auto& write : pending.writes) {
             if (is_dotted(write.given.field)) mark(record);
             const auto* rival = rival_of(write, record);
@@ -215,7 +229,8 @@ class push_merge {
             }
         }
         if (row.data.empty()) return;
-        if (row.op == operation::insert && pending.given.data_id) set_member(row.data, "id", *pending.given.data_id);
+        if (row.op == operation::insert && pending.given.data_id)
+            set_member(row.data, "id", *pending.given.data_id);
         out_.rows.push_back(std::move(row));
     }
 
@@ -242,16 +257,18 @@ class push_merge {
         const auto& heading = pending.given.heading;
         const auto& given = write.given;
         const bool by_tombstone = !beats_tombstone(write, record);
-        if (by_tombstone) reset_.try_emplace(pending.key, heading);
-        else retell(pending, given.field);
+        if (by_tombstone)
+            reset_.try_emplace(pending.key, heading);
+        else
+            retell(pending, given.field);
 
         auto held = by_tombstone ? json_value{} : value_at(record, given.field);
         if (!by_tombstone && same(held, given.value)) return;
         out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
                              to_json_text(given.value), given.at ? to_text(*given.at) : "",
                              by_tombstone ? "tombstone" : "older"});
-        out_.conflicts.push_back({heading.table, heading.record_id, given.field, given.value, given.at, std::move(held),
-                                  by_tombstone ? *record.tombstone : rival->shown});
+        out_.conflicts.push_back({heading.table, heading.record_id, given.field, given.value, given.at,
+                                  std::move(held), by_tombstone ? *record.tombstone : rival->shown});
     }
 
     void win(pending_change& pending, pending_write& write, log_row& row) {
@@ -260,7 +277,8 @@ class push_merge {
         const instant claim = given.at.value_or(terms_.receipt);
         const auto latest = latest_shown(record, given.field);
         const instant shown = latest && claim <= *latest ? *latest + next_instant : claim;
-        held_field held{given.value, given.at, write.compared, shown, std::nullopt, author_.user, author_.client, true, true};
+        held_field held{given.value,  given.at,       write.compared, shown, std::nullopt,
+                        author_.user, author_.client, true,           true};
         if (given.from_insert) held.hold = held_by_an_inserter();
         record.fields.insert_or_assign(given.field, std::move(held));
         record.touched = true;
@@ -272,12 +290,15 @@ class push_merge {
         settle_what_lies_inside(record, write, shown, row);
     }
 
-    /// A later `a` removes every older `a.…`; the newer ones stay, and travel in its row with its shown time (rule 4).
-    static void settle_what_lies_inside(record_state& record, const pending_write& write, instant shown, log_row& row) {
+    /// A later `a` removes every older `a.…`; the newer ones stay, and travel in its row with its shown time
+    /// (rule 4).
+    static void settle_what_lies_inside(record_state& record, const pending_write& write, instant shown,
+                                        log_row& row) {
         auto inner = first_inside(record, write.given.field);
         while (inner != record.fields.end() && lies_inside(inner->first, write.given.field)) {
             auto& held = inner->second;
-            const bool older = held.compared < write.compared || (held.compared == write.compared && held.fresh);
+            const bool older =
+                held.compared < write.compared || (held.compared == write.compared && held.fresh);
             if (older) {
                 record.replaced = true;
                 inner = record.fields.erase(inner);
@@ -302,7 +323,8 @@ class push_merge {
         roots.emplace(root_of(field));
     }
 
-    /// For each field that lost, what is held for its root field and inside it; where a reset is due, all that lives.
+    /// For each field that lost, what is held for its root field and inside it; where a reset is due, all
+    /// that lives.
     void tell_the_author() {
         for (const auto& [key, heading] : reset_) add(reset_of(bare(heading), records_.at(*key)));
         for (const auto& [key, told] : retold_) {
@@ -315,7 +337,9 @@ class push_merge {
         }
     }
 
-    void add(std::vector<wire_change> changes) { std::ranges::move(changes, std::back_inserter(out_.repairs)); }
+    void add(std::vector<wire_change> changes) {
+        std::ranges::move(changes, std::back_inserter(out_.repairs));
+    }
 
     /// What is held was written by others too: the pusher's actor and origin do not go with it.
     static change_heading bare(change_heading heading) {

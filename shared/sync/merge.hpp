@@ -17,14 +17,14 @@ namespace mana::sync {
 struct writer {
     std::string user;
     std::string client;
-    /// The spaces that the user is a member of; nothing where sharing is off: then a change's space is kept and shown,
-    /// and every record lives with its author.
+    /// The spaces that the user is a member of; nothing where sharing is off: then a change's space is kept
+    /// and shown, and every record lives with its author.
     std::optional<std::vector<std::string>> spaces;
 };
 
 struct merge_terms {
-    instant receipt;                             ///< when the push was received, by the database's clock
-    std::chrono::milliseconds max_clock_skew{};  ///< how far ahead of it a claim counts
+    instant receipt;                            ///< when the push was received, by the database's clock
+    std::chrono::milliseconds max_clock_skew{}; ///< how far ahead of it a claim counts
 };
 
 /// One row for the log, in the order of its position.
@@ -34,7 +34,7 @@ struct log_row {
     operation op = operation::update;
     json_object data;       ///< the fields that won and what they carry along; `id` of an insert
     json_object field_meta; ///< {field: shown time}
-    bool told = false;      ///< a field is shown with another time than it claimed: its author is sent the row too
+    bool told = false; ///< a field is shown with another time than it claimed: its author is sent the row too
 };
 
 /// A write that did not win, kept for LOST_WRITES_DAYS.
@@ -42,10 +42,10 @@ struct lost_write {
     std::string scope;
     std::string table;
     std::string record_id;
-    std::string field;     ///< empty: the whole change
-    std::string value;     ///< JSON text
-    std::string claimed;   ///< the time as text; empty: none
-    std::string reason;    ///< "older", "tombstone", or a rejection's code
+    std::string field;   ///< empty: the whole change
+    std::string value;   ///< JSON text
+    std::string claimed; ///< the time as text; empty: none
+    std::string reason;  ///< "older", "tombstone", or a rejection's code
 };
 
 struct merge_outcome {
@@ -54,15 +54,15 @@ struct merge_outcome {
     std::vector<lost_write> lost;
     std::vector<wire_change> repairs; ///< what the author is told on top of its page (rule 6)
     std::vector<rejection> rejected;
-    std::size_t capped = 0;           ///< claims further ahead than max_clock_skew
+    std::size_t capped = 0; ///< claims further ahead than max_clock_skew
 };
 
-/// The home of a change among the scopes that its author writes: where the record already lives (own scope first), else
-/// the scope it names (SPEC §6). Nothing: it names a space of which the author is no member.
+/// The home of a change among the scopes that its author writes: where the record already lives (own scope
+/// first), else the scope it names (SPEC §6). Nothing: it names a space of which the author is no member.
 std::optional<std::string> home_of(const change& given, const writer& author, const record_map& records);
 
-/// Merges the changes in their order. `records` holds the states of all records named, in every scope that the author
-/// writes; the ones that must be stored come back `touched`.
+/// Merges the changes in their order. `records` holds the states of all records named, in every scope that
+/// the author writes; the ones that must be stored come back `touched`.
 merge_outcome merge_push(std::vector<change> changes, const writer& author, const merge_terms& terms,
                          record_map& records);
 

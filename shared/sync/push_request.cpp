@@ -97,7 +97,8 @@ const json_value* soft_delete_time(const json_object& change) {
     if (const auto* fields = given_object(change, "fields"))
         if (const auto* field = given_object(*fields, "deletedAt"))
             if (const auto* found = truthy_or_null(find_member(*field, "value"))) return found;
-    if (const auto* data = given_object(change, "data")) return truthy_or_null(find_member(*data, "deletedAt"));
+    if (const auto* data = given_object(change, "data"))
+        return truthy_or_null(find_member(*data, "deletedAt"));
     return nullptr;
 }
 
@@ -106,12 +107,14 @@ void read_fields(change& read, const json_object& fields) {
         if (!is_field(name)) continue;
         const auto* field = held.as_object();
         if (field == nullptr)
-            throw refused_alone{"malformed_field", "fields[\"" + name + "\"] must be an object with value and at"};
+            throw refused_alone{"malformed_field",
+                                "fields[\"" + name + "\"] must be an object with value and at"};
         const auto* at = given(*field, "at");
         if (at == nullptr) at = given(*field, "updatedAt");
         const auto claimed = read_time(at, "fields[\"" + name + "\"].at");
         const auto* value = find_member(*field, "value");
-        read.writes.push_back({name, value != nullptr ? *value : json_value{}, claimed.value_or(epoch), false});
+        read.writes.push_back(
+            {name, value != nullptr ? *value : json_value{}, claimed.value_or(epoch), false});
     }
 }
 
@@ -142,11 +145,14 @@ void read_claims(change& read, const json_object& change) {
         return;
     }
     if (read.op == operation::insert && data == nullptr) read.op = operation::update;
-    if (fields != nullptr && read.op != operation::insert) read_fields(read, *fields);
-    else if (data != nullptr) read_data(read, *data);
+    if (fields != nullptr && read.op != operation::insert)
+        read_fields(read, *fields);
+    else if (data != nullptr)
+        read_data(read, *data);
 
     const auto is_deleted_at = [](const field_write& write) { return write.field == "deletedAt"; };
-    if (read.op == operation::insert || deleted == nullptr || std::ranges::any_of(read.writes, is_deleted_at)) return;
+    if (read.op == operation::insert || deleted == nullptr || std::ranges::any_of(read.writes, is_deleted_at))
+        return;
     const auto at = read_time(deleted, "deletedAt");
     read.writes.push_back({"deletedAt", *deleted, at, false});
 }
@@ -174,11 +180,14 @@ void read_heading(change_heading& heading, const json_object& change) {
 void check_storable(const json_value& value, std::string_view where) {
     const std::string name{where};
     switch (find_fault(value)) {
-    case json_fault::none: return;
-    case json_fault::nul_character: throw refused_alone{"nul_character", name + " holds a NUL character"};
+    case json_fault::none:
+        return;
+    case json_fault::nul_character:
+        throw refused_alone{"nul_character", name + " holds a NUL character"};
     case json_fault::number_out_of_range:
         throw refused_alone{"number_out_of_range", name + " holds a number beyond what a double can hold"};
-    case json_fault::too_deep: throw refused_alone{"too_deep", name + " holds a value that is nested too deep"};
+    case json_fault::too_deep:
+        throw refused_alone{"too_deep", name + " holds a value that is nested too deep"};
     }
 }
 
@@ -191,20 +200,23 @@ void check_storable(const json_object& change) {
 void check_sizes(const change_heading& heading, const json_value& change, const request_limits& limits) {
     const auto check = [](std::string_view text, std::size_t limit, std::string_view name) {
         if (text.size() > limit)
-            throw refused_alone{"too_long", std::string(name) + " is longer than " + std::to_string(limit) + " bytes"};
+            throw refused_alone{"too_long",
+                                std::string(name) + " is longer than " + std::to_string(limit) + " bytes"};
     };
     check(heading.table, limits.table_bytes, "table");
     check(heading.record_id, limits.record_id_bytes, "id");
     check(heading.space, limits.name_bytes, "spaceId");
     check(heading.origin, limits.name_bytes, "origin");
     if (stored_size(change) > limits.change_bytes)
-        throw refused_alone{"too_large",
-                            "the change is larger than " + std::to_string(limits.change_bytes) + " bytes when stored"};
+        throw refused_alone{"too_large", "the change is larger than " + std::to_string(limits.change_bytes) +
+                                             " bytes when stored"};
 }
 
-void read_change(push_request& push, const json_value& given_change, std::size_t index, const request_limits& limits) {
+void read_change(push_request& push, const json_value& given_change, std::size_t index,
+                 const request_limits& limits) {
     const auto* object = given_change.as_object();
-    if (object == nullptr) refuse_whole("invalid_change", "changes[" + std::to_string(index) + "] must be an object");
+    if (object == nullptr)
+        refuse_whole("invalid_change", "changes[" + std::to_string(index) + "] must be an object");
     change read;
     read.index = index;
     read.heading.table = read_name(*object, index, "table");
@@ -239,7 +251,8 @@ std::string read_client_id(const json_object& body, std::string_view header, con
     return client;
 }
 
-push_request read_push(const json_value& body, std::string_view header_client_id, const request_limits& limits) {
+push_request read_push(const json_value& body, std::string_view header_client_id,
+                       const request_limits& limits) {
     const auto* object = body.as_object();
     if (object == nullptr) refuse_whole("invalid_request", "the body must be a JSON object");
     push_request push;
@@ -263,10 +276,11 @@ bool usable_client_id_header(std::string_view header, const request_limits& limi
     return header.size() <= limits.name_bytes && std::ranges::all_of(header, printable);
 }
 
-boost::system::result<push_request, request_fault> parse_push(std::string_view body, std::string_view header_client_id,
-                                                              const request_limits& limits) {
+boost::system::result<push_request, request_fault>
+parse_push(std::string_view body, std::string_view header_client_id, const request_limits& limits) {
     const auto parsed = parse_json(body, limits.nesting + levels_around_a_value);
-    if (!parsed) return request_fault{"invalid_json", "the body can't be read as JSON: " + parsed.error().message};
+    if (!parsed)
+        return request_fault{"invalid_json", "the body can't be read as JSON: " + parsed.error().message};
     try {
         return read_push(*parsed, header_client_id, limits);
     } catch (refused_whole& refused) {

@@ -14,11 +14,11 @@ namespace mana::sync {
 
 /// What a request may be made of. Sizes in bytes.
 struct request_limits {
-    std::size_t nesting = 128;               ///< levels of containers in one field's value
-    std::size_t table_bytes = 200;           ///< the index of record states holds scope, app, table and record id …
-    std::size_t record_id_bytes = 1'000;     ///< … in at most 2,700 bytes
-    std::size_t name_bytes = 255;            ///< client id, space id, origin
-    std::size_t change_bytes = 10'000'000;   ///< one change as PostgreSQL keeps it, exponents written out
+    std::size_t nesting = 128;     ///< levels of containers in one field's value
+    std::size_t table_bytes = 200; ///< the index of record states holds scope, app, table and record id …
+    std::size_t record_id_bytes = 1'000;   ///< … in at most 2,700 bytes
+    std::size_t name_bytes = 255;          ///< client id, space id, origin
+    std::size_t change_bytes = 10'000'000; ///< one change as PostgreSQL keeps it, exponents written out
 };
 
 struct push_request {
@@ -38,7 +38,7 @@ struct request_fault {
 bool usable_client_id_header(std::string_view header, const request_limits& limits);
 
 /// Reads a push. `header_client_id` (X-Client-Id) wins over the body's clientId where it is not empty.
-boost::system::result<push_request, request_fault> parse_push(std::string_view body, std::string_view header_client_id,
-                                                              const request_limits& limits);
+boost::system::result<push_request, request_fault>
+parse_push(std::string_view body, std::string_view header_client_id, const request_limits& limits);
 
 } // namespace mana::sync

@@ -8,12 +8,18 @@
 
 namespace mana::sync {
 
-std::string scope_of_user(std::string_view user) { return "u:" + std::string(user); }
-std::string scope_of_space(std::string_view space) { return "s:" + std::string(space); }
+std::string scope_of_user(std::string_view user) {
+    return "u:" + std::string(user);
+}
+std::string scope_of_space(std::string_view space) {
+    return "s:" + std::string(space);
+}
 
 namespace {
 
-void put_time(json_object& meta, std::string_view key, instant time) { set_member(meta, std::string(key), to_text(time)); }
+void put_time(json_object& meta, std::string_view key, instant time) {
+    set_member(meta, std::string(key), to_text(time));
+}
 
 json_object meta_of(const held_field& field, std::string_view home_user) {
     json_object meta;
@@ -46,7 +52,9 @@ const json_object& object_of(const json_value& value) {
     return *value.as_object();
 }
 
-json_object* as_object(json_value& value) { return std::get_if<json_object>(&value.held); }
+json_object* as_object(json_value& value) {
+    return std::get_if<json_object>(&value.held);
+}
 
 /// The place of one step of a path, made where an object lacks it; null where there is no place.
 json_value* step_into(json_value& outer, const std::string& key) {
@@ -74,7 +82,8 @@ std::vector<std::string> steps_of(std::string_view field) {
     }
 }
 
-/// As the existing client sets a path: what is false on the way becomes an object; another value stays as it is.
+/// As the existing client sets a path: what is false on the way becomes an object; another value stays as it
+/// is.
 void set_path(json_value& record, std::string_view field, const json_value& value) {
     auto steps = steps_of(field);
     json_value* place = &record;
@@ -94,9 +103,12 @@ const json_value* look_up(const json_value& record, std::string_view field) {
         const auto* items = place->as_array();
         std::size_t at = 0;
         if (items != nullptr) std::from_chars(step.data(), step.data() + step.size(), at);
-        if (members != nullptr) place = find_member(*members, step);
-        else if (items != nullptr && at < items->size()) place = &(*items)[at];
-        else return nullptr;
+        if (members != nullptr)
+            place = find_member(*members, step);
+        else if (items != nullptr && at < items->size())
+            place = &(*items)[at];
+        else
+            return nullptr;
         if (place == nullptr) return nullptr;
     }
     return place;
@@ -151,7 +163,8 @@ json_value value_at(const record_state& state, std::string_view field) {
 
     std::vector<std::pair<std::string_view, const json_value*>> family;
     const std::string root{root_of(field)};
-    for (auto it = state.fields.lower_bound(root); it != state.fields.end() && it->first.starts_with(root); ++it)
+    for (auto it = state.fields.lower_bound(root); it != state.fields.end() && it->first.starts_with(root);
+         ++it)
         if (root_of(it->first) == root) family.emplace_back(it->first, &it->second.value);
     std::ranges::stable_sort(family, {}, [](const auto& held) { return path_depth(held.first); });
     json_value record = json_object{};

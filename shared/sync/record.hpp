@@ -12,7 +12,8 @@
 
 namespace mana::sync {
 
-/// Where a record lives: its home scope and its names there. The app is the caller's to know: one push is one app.
+/// Where a record lives: its home scope and its names there. The app is the caller's to know: one push is one
+/// app.
 struct record_key {
     std::string scope;
     std::string table;
@@ -28,13 +29,13 @@ std::string scope_of_space(std::string_view space);
 struct held_field {
     json_value value;
     std::optional<instant> claimed; ///< as the client said it, however far ahead; none: an untimed insert
-    instant compared;               ///< what later claims are compared with (claimed, or capped, or the epoch)
-    instant shown;                  ///< on the wire and in field_meta
-    std::optional<instant> hold;    ///< an insert's author may show any time up to this one to its user
-    std::string user;               ///< who wrote it, and from which client
+    instant compared;            ///< what later claims are compared with (claimed, or capped, or the epoch)
+    instant shown;               ///< on the wire and in field_meta
+    std::optional<instant> hold; ///< an insert's author may show any time up to this one to its user
+    std::string user;            ///< who wrote it, and from which client
     std::string client;
-    bool fresh = false;             ///< written by the push that is being merged
-    bool dirty = false;             ///< not yet stored
+    bool fresh = false; ///< written by the push that is being merged
+    bool dirty = false; ///< not yet stored
 };
 
 /// Ordered by name, so what lies inside a path follows "path.".
@@ -43,7 +44,8 @@ using field_map = std::map<std::string, held_field, std::less<>>;
 struct record_state {
     field_map fields;
     std::optional<instant> tombstone;
-    /// It ever had a tombstone, a reset or a dotted path, so a client's own changes are not left out (rule 8).
+    /// It ever had a tombstone, a reset or a dotted path, so a client's own changes are not left out (rule
+    /// 8).
     bool marked = false;
 
     bool replaced = false; ///< fields were taken out: what is stored must be replaced, not added to
@@ -52,8 +54,9 @@ struct record_state {
 
 using record_map = std::map<record_key, record_state>;
 
-/// A record state as two JSON texts: the values, and for each field its times and author. What equals the default is
-/// left out: `compared` and `shown` where they are the claimed time, the author where it is `home_user`.
+/// A record state as two JSON texts: the values, and for each field its times and author. What equals the
+/// default is left out: `compared` and `shown` where they are the claimed time, the author where it is
+/// `home_user`.
 struct stored_record {
     std::string values;
     std::string meta;

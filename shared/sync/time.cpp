@@ -11,7 +11,9 @@ namespace {
 using std::chrono::sys_days;
 using std::chrono::year_month_day;
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
 
 /// Reads fixed-width parts from the front of a text; once something did not fit, `failed` stays set.
 struct scanner {
@@ -19,7 +21,8 @@ struct scanner {
     bool failed = false;
 
     int number(std::size_t width) {
-        if (rest.size() < width || !std::all_of(rest.begin(), rest.begin() + static_cast<long>(width), is_digit)) {
+        if (rest.size() < width ||
+            !std::all_of(rest.begin(), rest.begin() + static_cast<long>(width), is_digit)) {
             failed = true;
             return 0;
         }
@@ -78,7 +81,8 @@ std::optional<rfc3339_parts> split_rfc3339(std::string_view text) {
     const auto offset = take_offset(in);
     const year_month_day date{std::chrono::year{year}, std::chrono::month{static_cast<unsigned>(month)},
                               std::chrono::day{static_cast<unsigned>(day)}};
-    if (in.failed || !in.rest.empty() || !date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+    if (in.failed || !in.rest.empty() || !date.ok() || hour > 23 || minute > 59 || second > 59)
+        return std::nullopt;
     parts.second = sys_days{date} + std::chrono::hours{hour} + std::chrono::minutes{minute} +
                    std::chrono::seconds{second} - offset;
     return parts;
@@ -114,11 +118,11 @@ std::string to_text(instant time) {
     const year_month_day date{day};
     const std::chrono::hh_mm_ss clock{time - day};
     std::array<char, 40> text{};
-    const int length =
-        std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
-                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                      static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                      static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
+    const int length = std::snprintf(
+        text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
+        static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+        static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+        static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
     return {text.data(), static_cast<std::size_t>(length)};
 }
 

@@ -17,11 +17,12 @@ using position = std::chrono::sys_time<std::chrono::microseconds>;
 
 inline constexpr instant epoch{};
 
-/// Reads RFC 3339 (no zone is UTC, an offset is resolved, digits after the third are cut); nothing for a malformed text.
+/// Reads RFC 3339 (no zone is UTC, an offset is resolved, digits after the third are cut); nothing for a
+/// malformed text.
 std::optional<instant> parse_instant(std::string_view text);
 
-/// Reads a time that a change claims: the same, but nothing from the year 9999 on. What is shown later than a claim
-/// must still have four digits of year, or it would sort before it.
+/// Reads a time that a change claims: the same, but nothing from the year 9999 on. What is shown later than a
+/// claim must still have four digits of year, or it would sort before it.
 std::optional<instant> parse_claim(std::string_view text);
 
 /// JavaScript's toISOString(): "2026-01-31T09:00:00.123Z". Strings of this form sort as times.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 namespace mana::sync {
@@ -24,18 +25,19 @@ const shown_field* find_field(const std::vector<shown_field>& fields, std::strin
 
 /// Every change of a soft-deleted record carries its deletedAt; an undelete brings all fields back (rule 7).
 void add_what_deletion_needs(std::vector<shown_field>& fields, const record_state& record) {
-    const auto add = [&](const std::string& name, const held_field& held) {
-        if (find_field(fields, name) == nullptr) fields.push_back({name, held.value, held.shown});
-    };
-    const auto held = record.fields.find(deleted_at);
-    if (held != record.fields.end() && truthy(held->second.value)) add(held->first, held->second);
     const auto* emitted = find_field(fields, deleted_at);
+    const auto held = record.fields.find(deleted_at);
+    if (emitted == nullptr && held != record.fields.end() && truthy(held->second.value))
+        fields.push_back({held->first, held->second.value, held->second.shown});
     if (emitted == nullptr || !emitted->value.is_null()) return;
-    for (const auto& [name, field] : record.fields) add(name, field);
+    std::set<std::string> there;
+    for (const auto& field : fields) there.insert(field.name);
+    for (const auto& [name, field] : record.fields)
+        if (!there.contains(name)) fields.push_back({name, field.value, field.shown});
 }
 
-/// A client reads an insert as `data.updatedAt ?? data.createdAt` for all fields: true only where that very text is
-/// what every field is shown with.
+/// A client reads an insert as `data.updatedAt ?? data.createdAt` for all fields: true only where that very
+/// text is what every field is shown with.
 bool reads_as_insert(const json_object& data, const std::vector<shown_field>& plain) {
     const auto* told = find_member(data, "updatedAt");
     if (told == nullptr || told->is_null()) told = find_member(data, "createdAt");
@@ -46,13 +48,15 @@ bool reads_as_insert(const json_object& data, const std::vector<shown_field>& pl
     });
 }
 
-/// Plain fields in one change; dotted ones in a change of their own after it, outer paths first. The first one stands
-/// even where it is empty: a client that lacks the record creates it from what it is sent, and would take a dotted path
-/// for a name.
+/// Plain fields in one change; dotted ones in a change of their own after it, outer paths first. The first
+/// one stands even where it is empty: a client that lacks the record creates it from what it is sent, and
+/// would take a dotted path for a name.
 std::vector<wire_change> split(wire_change whole) {
-    std::ranges::stable_sort(whole.fields, {}, [](const shown_field& field) { return path_depth(field.name); });
+    std::ranges::stable_sort(whole.fields, {},
+                             [](const shown_field& field) { return path_depth(field.name); });
     const auto first_dotted = std::ranges::find_if(whole.fields, is_dotted, &shown_field::name);
-    std::vector<shown_field> inner(std::make_move_iterator(first_dotted), std::make_move_iterator(whole.fields.end()));
+    std::vector<shown_field> inner(std::make_move_iterator(first_dotted),
+                                   std::make_move_iterator(whole.fields.end()));
     whole.fields.erase(first_dotted, whole.fields.end());
 
     std::vector<wire_change> changes{std::move(whole)};
@@ -78,8 +82,10 @@ void put_value(std::string& out, std::string_view key, const json_value& value) 
 
 /// Closes an object or array whose members each left a comma behind.
 void close(std::string& out, char bracket) {
-    if (out.back() == ',') out.back() = bracket;
-    else out += bracket;
+    if (out.back() == ',')
+        out.back() = bracket;
+    else
+        out += bracket;
     out += ',';
 }
 

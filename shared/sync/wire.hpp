@@ -32,16 +32,17 @@ struct logged_change {
     std::string event_id;
     change_heading heading;
     operation op = operation::update;
-    json_object data;                 ///< the fields that won, and `id` of an insert
-    std::vector<shown_field> fields;  ///< of `data`, with their shown times
+    json_object data;                ///< the fields that won, and `id` of an insert
+    std::vector<shown_field> fields; ///< of `data`, with their shown times
 };
 
-/// Splits a row's data by its field_meta ({field: time}, or {field: {"at": time}} from other programs). A field without
-/// a readable time there is shown with the row's position.
+/// Splits a row's data by its field_meta ({field: time}, or {field: {"at": time}} from other programs). A
+/// field without a readable time there is shown with the row's position.
 std::vector<shown_field> shown_fields(const json_object& data, const json_object& field_meta, position at);
 
-/// The changes that make an existing client hold exactly the row's fields with their shown times. `record` is the
-/// record's current state where it is known; of it are read `deletedAt`, and, for an undelete, all fields.
+/// The changes that make an existing client hold exactly the row's fields with their shown times. `record` is
+/// the record's current state where it is known; of it are read `deletedAt`, and, for an undelete, all
+/// fields.
 std::vector<wire_change> changes_of(logged_change row, const record_state* record);
 
 /// The changes that make a client hold the named fields of a record. `names` must be held there.

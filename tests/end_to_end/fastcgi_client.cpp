@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdexcept>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <system_error>
@@ -128,6 +130,11 @@ void fastcgi_request::send_body(std::string_view part) {
 
 void fastcgi_request::end_body() {
     send_record(standard_input, "");
+}
+
+bool fastcgi_request::taken() const {
+    int unread = 0;
+    return ::ioctl(fd_.get(), SIOCOUTQ, &unread) == 0 && unread == 0;
 }
 
 fastcgi_reply fastcgi_request::receive(std::chrono::milliseconds longest) {

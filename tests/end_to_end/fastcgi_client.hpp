@@ -26,6 +26,9 @@ class fastcgi_request {
     void send_body(std::string_view part); // at most 65,535 bytes
     void end_body();
 
+    // Whether a worker has read all that was sent.
+    [[nodiscard]] bool taken() const;
+
     // Waits for the end of the answer. Throws std::runtime_error after `longest`.
     fastcgi_reply receive(std::chrono::milliseconds longest = std::chrono::seconds{15});
 

@@ -51,6 +51,7 @@ class push_in_flight {
                             {"HTTP_AUTHORIZATION", "Bearer " + token_of(fresh("user"))},
                             {"CONTENT_LENGTH", std::to_string(body_.size())}});
         request_.send_body(body_.substr(0, 5));
+        EXPECT_TRUE(await([&] { return request_.taken(); })) << "no worker took the request";
     }
 
     fastcgi_reply finish() {

@@ -16,7 +16,8 @@ constexpr std::size_t most_changes_in_a_push = 200;
 constexpr std::string_view beginning = "1970-01-01T00:00:00.000Z";
 
 const json_object& object_in(const json_value& value) {
-    if (value.as_object() == nullptr) throw std::runtime_error("an object was expected: " + sync::to_json_text(value));
+    if (value.as_object() == nullptr)
+        throw std::runtime_error("an object was expected: " + sync::to_json_text(value));
     return *value.as_object();
 }
 
@@ -56,7 +57,9 @@ void set_path(json_value& record, std::string_view path, const json_value& value
     set_member(*members, step, std::move(inner));
 }
 
-json_value json(std::string_view text) { return sync::parse_stored_json(text); }
+json_value json(std::string_view text) {
+    return sync::parse_stored_json(text);
+}
 
 json_value plain(const json_value& record) {
     if (record.as_object() == nullptr) return record;
@@ -127,7 +130,9 @@ void device::hard_delete(const std::string& id) {
     queue_.emplace_back(change_of(id, "delete"));
 }
 
-void device::purge(const std::string& id) { records_.erase({tables_.front(), id}); }
+void device::purge(const std::string& id) {
+    records_.erase({tables_.front(), id});
+}
 
 void device::wipe() {
     records_.clear();
@@ -173,7 +178,9 @@ json_value device::push() {
     return answer;
 }
 
-void device::push_and_lose_the_answer() { server_.push(who_, next_body()); }
+void device::push_and_lose_the_answer() {
+    server_.push(who_, next_body());
+}
 
 json_value device::pull_page(const std::string& table) {
     auto answer = json(server_.pull(who_, table, cursors_.at(table), false));
@@ -184,10 +191,13 @@ json_value device::pull_page(const std::string& table) {
 
 void device::pull() {
     for (const auto& table : tables_)
-        while (find_member(object_in(pull_page(table)), "hasMore") != nullptr) {}
+        while (find_member(object_in(pull_page(table)), "hasMore") != nullptr) {
+        }
 }
 
-void device::pull_and_close() { apply(json(server_.pull(who_, tables_.front(), cursors_.at(tables_.front()), false))); }
+void device::pull_and_close() {
+    apply(json(server_.pull(who_, tables_.front(), cursors_.at(tables_.front()), false)));
+}
 
 void device::sync() {
     while (!queue_.empty()) push();
@@ -198,7 +208,8 @@ void device::sync() {
 
 void device::apply(const json_value& answer) {
     const auto* changes = find_member(object_in(answer), "serverChanges");
-    if (changes == nullptr || changes->as_array() == nullptr) throw std::runtime_error("an answer lacks serverChanges");
+    if (changes == nullptr || changes->as_array() == nullptr)
+        throw std::runtime_error("an answer lacks serverChanges");
     for (const auto& change : *changes->as_array()) apply_change(object_in(change));
 }
 
@@ -207,11 +218,16 @@ void device::apply_change(const json_object& change) {
     const auto op = required_text(change, "op");
     const auto* data = find_member(change, "data");
     const auto* fields = find_member(change, "fields");
-    if (find_member(change, "deletedAt") != nullptr) throw std::runtime_error("a soft delete goes out as an update");
-    if (op == "delete") records_.erase(key);
-    else if (op == "insert" && data != nullptr) apply_insert(key, object_in(*data));
-    else if (op == "update" && fields != nullptr) apply_update(key, object_in(*fields));
-    else throw std::runtime_error("a client can't read " + sync::to_json_text(json_value{change}));
+    if (find_member(change, "deletedAt") != nullptr)
+        throw std::runtime_error("a soft delete goes out as an update");
+    if (op == "delete")
+        records_.erase(key);
+    else if (op == "insert" && data != nullptr)
+        apply_insert(key, object_in(*data));
+    else if (op == "update" && fields != nullptr)
+        apply_update(key, object_in(*fields));
+    else
+        throw std::runtime_error("a client can't read " + sync::to_json_text(json_value{change}));
 }
 
 void device::apply_insert(const local_key& key, const json_object& data) {
@@ -227,19 +243,23 @@ void device::apply_update(const local_key& key, const json_object& fields) {
     const auto [place, created] = records_.try_emplace(key);
     for (const auto& [field, held] : fields) {
         const auto* value = find_member(object_in(held), "value");
-        if (value == nullptr) throw std::runtime_error("a field without value makes a client drop the change");
+        if (value == nullptr)
+            throw std::runtime_error("a field without value makes a client drop the change");
         set(place->second, created, field, *value, required_text(object_in(held), "at"));
     }
 }
 
-/// A client makes a record it lacks of the fields as they are named, so a dotted one becomes a key of that name.
+/// A client makes a record it lacks of the fields as they are named, so a dotted one becomes a key of that
+/// name.
 void device::set(local_record& record, bool created, const std::string& field, const json_value& value,
                  const std::string& time) {
     auto& held = record.times[field];
     if (time < held) return;
     held = time;
-    if (created) set_member(std::get<json_object>(record.value.held), field, value);
-    else set_path(record.value, field, value);
+    if (created)
+        set_member(std::get<json_object>(record.value.held), field, value);
+    else
+        set_path(record.value, field, value);
 }
 
 json_value device::record(const std::string& id) const {

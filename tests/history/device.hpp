@@ -1,6 +1,6 @@
-// A model of the existing browser client: a local store with a time for each field, a queue of changes that are not yet
-// pushed, and a cursor for each table. It keeps the client's habits, the bad ones too, since the server has to live with
-// them (SPEC §3 rule 7).
+// A model of the existing browser client: a local store with a time for each field, a queue of changes that
+// are not yet pushed, and a cursor for each table. It keeps the client's habits, the bad ones too, since the
+// server has to live with them (SPEC §3 rule 7).
 #pragma once
 
 #include "shared/sync/json.hpp"
@@ -87,8 +87,8 @@ class device {
     void apply_change(const sync::json_object& change);
     void apply_insert(const local_key& key, const sync::json_object& data);
     void apply_update(const local_key& key, const sync::json_object& fields);
-    static void set(local_record& record, bool created, const std::string& field, const sync::json_value& value,
-                    const std::string& time);
+    static void set(local_record& record, bool created, const std::string& field,
+                    const sync::json_value& value, const std::string& time);
 
     server& server_;
     caller who_;

@@ -24,8 +24,8 @@ class http_server : public server {
     std::string pull(const caller& who, const std::string& table, const std::string& since,
                      bool include_own) override {
         // Neither tables nor cursors of the histories hold a character that a query would have to escape.
-        return body_of(http_.get("/sync/history/pull?collection=" + table + "&since=" +
-                                     (since.empty() ? std::string(beginning) : since) +
+        return body_of(http_.get("/sync/history/pull?collection=" + table +
+                                     "&since=" + (since.empty() ? std::string(beginning) : since) +
                                      (include_own ? "&includeOwn=true" : ""),
                                  headers_of(who)));
     }
@@ -42,7 +42,8 @@ class http_server : public server {
     end_to_end::http_client::header_lines headers_of(const caller& who) {
         auto& token = tokens_[who.user];
         if (token.empty()) token = end_to_end::token_of(who.user);
-        return {"Authorization: Bearer " + token, "Content-Type: application/json", "X-Client-Id: " + who.client};
+        return {"Authorization: Bearer " + token, "Content-Type: application/json",
+                "X-Client-Id: " + who.client};
     }
     static std::string body_of(end_to_end::http_reply reply) {
         if (reply.status != 200) throw std::runtime_error(std::to_string(reply.status) + ' ' + reply.body);
@@ -55,6 +56,8 @@ class http_server : public server {
 
 } // namespace
 
-std::unique_ptr<server> make_server() { return std::make_unique<http_server>(); }
+std::unique_ptr<server> make_server() {
+    return std::make_unique<http_server>();
+}
 
 } // namespace mana::history

@@ -1,6 +1,6 @@
-// Random histories of several devices against the rules: at the end of each all devices, a fresh one, the state and a
-// replay of the log hold the same. MANA_TEST_SEED names the first, which is printed where it is alone; MANA_TEST_HISTORIES
-// sets how many.
+// Random histories of several devices against the rules: at the end of each all devices, a fresh one, the
+// state and a replay of the log hold the same. MANA_TEST_SEED names the first, which is printed where it is
+// alone; MANA_TEST_HISTORIES sets how many.
 #include "shared/sync/wire.hpp"
 #include "tests/history/device.hpp"
 #include "tests/history/rules_server.hpp"
@@ -29,7 +29,6 @@ using sync::to_text;
 
 constexpr std::string_view user = "u";
 
-
 /// What another program makes of the log: rows in their order, fields by `>=` of their times (SPEC §5).
 json_value replay(const rules_server& server, const std::string& id) {
     json_value record;
@@ -56,11 +55,12 @@ json_value replay(const rules_server& server, const std::string& id) {
 
 class random_history {
   public:
-    explicit random_history(std::uint64_t seed) : random_(seed), server_(*sync::parse_instant("2026-01-31T09:00:00Z")) {
+    explicit random_history(std::uint64_t seed)
+        : random_(seed), server_(*sync::parse_instant("2026-01-31T09:00:00Z")) {
         const int devices = 2 + pick(3);
         for (int i = 0; i < devices; ++i)
-            devices_.push_back({device{server_, {std::string(user), std::string(1, static_cast<char>('A' + i))}},
-                                skew()});
+            devices_.push_back(
+                {device{server_, {std::string(user), std::string(1, static_cast<char>('A' + i))}}, skew()});
         server_.pull_page_rows = 1 + pick(6);
         if (chance(50)) server_.push_page_rows = 1 + pick(8);
     }
@@ -82,7 +82,8 @@ class random_history {
 
     int pick(int below) { return std::uniform_int_distribution<int>{0, below - 1}(random_); }
     bool chance(int percent) { return pick(100) < percent; }
-    template<class T> const T& one_of(const std::vector<T>& these) {
+    template<class T>
+    const T& one_of(const std::vector<T>& these) {
         return these[static_cast<std::size_t>(pick(static_cast<int>(these.size())))];
     }
 
@@ -98,24 +99,33 @@ class random_history {
         if (chance(3)) skew = this->skew();
         store.at(server_.now() + skew);
         const auto kind = pick(100);
-        if (kind < 50) write(store, skew);
-        else if (kind < 64) say(store, "push", [&] { store.push(); });
-        else if (kind < 70) say(store, "push, answer lost", [&] { store.push_and_lose_the_answer(); });
-        else if (kind < 84) say(store, "pull", [&] { store.pull(); });
-        else if (kind < 88) say(store, "pull, closed after a page", [&] { store.pull_and_close(); });
-        else if (kind < 90) wipe(store);
-        else if (kind < 96) program_writes();
-        else say(store, "sync", [&] { store.sync(); });
+        if (kind < 50)
+            write(store, skew);
+        else if (kind < 64)
+            say(store, "push", [&] { store.push(); });
+        else if (kind < 70)
+            say(store, "push, answer lost", [&] { store.push_and_lose_the_answer(); });
+        else if (kind < 84)
+            say(store, "pull", [&] { store.pull(); });
+        else if (kind < 88)
+            say(store, "pull, closed after a page", [&] { store.pull_and_close(); });
+        else if (kind < 90)
+            wipe(store);
+        else if (kind < 96)
+            program_writes();
+        else
+            say(store, "sync", [&] { store.sync(); });
     }
 
-    template<class Action> void say(const device& of, const std::string& what, Action action) {
-        story_ << to_text(server_.now()).substr(5) << ' ' << of.who().client << '@' << to_text(of.clock()).substr(5)
-               << ' ' << what << '\n';
+    template<class Action>
+    void say(const device& of, const std::string& what, Action action) {
+        story_ << to_text(server_.now()).substr(5) << ' ' << of.who().client << '@'
+               << to_text(of.clock()).substr(5) << ' ' << what << '\n';
         action();
     }
 
-    /// A client pulls before it pushes again. Where the answer to a push is cut, it must: a slow clock, sent in place of
-    /// the cursor, does not say that the client began at the epoch.
+    /// A client pulls before it pushes again. Where the answer to a push is cut, it must: a slow clock, sent
+    /// in place of the cursor, does not say that the client began at the epoch.
     void wipe(device& store) {
         say(store, "wipe", [&] { store.wipe(); });
         if (server_.push_page_rows < 100) say(store, "pull", [&] { store.pull(); });
@@ -132,8 +142,10 @@ class random_history {
         };
         if (chance(60)) put("content", chance(20) ? "\"\"" : value());
         if (chance(40)) put("color", chance(15) ? "null" : value());
-        if (dotted && chance(35)) put(chance(50) ? "rec.int" : "rec.unit.deep", value());
-        else if (chance(25)) put("rec", chance(25) ? "null" : chance(15) ? value() : object());
+        if (dotted && chance(35))
+            put(chance(50) ? "rec.int" : "rec.unit.deep", value());
+        else if (chance(25))
+            put("rec", chance(25) ? "null" : chance(15) ? value() : object());
         if (text.empty()) put("content", value());
         return text;
     }
@@ -141,7 +153,8 @@ class random_history {
     void write(device& store, milliseconds skew) {
         const auto& id = one_of(ids_);
         if (!store.holds(id)) {
-            // The author of an add holds its own clock's time, which the server bounds by a minute (SPEC §3 rule 5).
+            // The author of an add holds its own clock's time, which the server bounds by a minute (SPEC §3
+            // rule 5).
             if (skew > 50s) return;
             const auto times = chance(70)   ? std::string{}
                                : chance(50) ? R"(,"createdAt":")" + to_text(store.clock()) + '"'
@@ -155,7 +168,8 @@ class random_history {
             const auto changed = "{" + fields(true) + "}";
             say(store, "edit " + id + ' ' + changed, [&] { store.edit(id, changed); });
         } else if (kind < 16) {
-            say(store, "soft delete " + id, [&] { store.soft_delete(id, chance(50) ? "{}" : R"({"color":"gone"})"); });
+            say(store, "soft delete " + id,
+                [&] { store.soft_delete(id, chance(50) ? "{}" : R"({"color":"gone"})"); });
         } else if (kind < 18) {
             say(store, "undelete " + id, [&] { store.undelete(id); });
         } else {
@@ -167,11 +181,12 @@ class random_history {
     void program_writes() {
         const auto& id = one_of(ids_);
         const auto at = to_text(server_.now() + skew());
-        const auto change = chance(25)   ? R"("op":"delete")"
-                            : chance(30) ? R"("op":"insert","data":{)" + fields(false) + R"(,"updatedAt":")" + at + "\"}"
-                            : chance(30)
-                                ? R"("op":"insert","data":{)" + fields(false) + "}"
-                                : R"("op":"update","fields":{"content":{"value":)" + value() + R"(,"at":")" + at + "\"}}";
+        const auto change =
+            chance(25)   ? R"("op":"delete")"
+            : chance(30) ? R"("op":"insert","data":{)" + fields(false) + R"(,"updatedAt":")" + at + "\"}"
+            : chance(30)
+                ? R"("op":"insert","data":{)" + fields(false) + "}"
+                : R"("op":"update","fields":{"content":{"value":)" + value() + R"(,"at":")" + at + "\"}}";
         const auto body = R"({"changes":[{"table":"notes","id":")" + id + "\"," + change + "}]}";
         story_ << to_text(server_.now()).substr(5) << " program " << body << '\n';
         server_.push({std::string(user), "program"}, body);

@@ -60,7 +60,8 @@ std::optional<record_state> rules_server::state(const record_key& key) const {
     const auto found = states_.find(key);
     if (found == states_.end()) return std::nullopt;
     const auto& row = found->second;
-    auto state = from_stored(to_json_text(json_value{row.values}), to_json_text(json_value{row.meta}), row.home_user);
+    auto state =
+        from_stored(to_json_text(json_value{row.values}), to_json_text(json_value{row.meta}), row.home_user);
     state.tombstone = row.tombstone;
     state.marked = row.marked;
     return state;
@@ -101,7 +102,8 @@ void rules_server::append(log_row row, const caller& who) {
 
 bool rules_server::is_left_out(const logged_row& row, const page_request& wanted, bool own_mode) const {
     if (!wanted.table.empty() && row.row.heading.table != wanted.table) return true;
-    const bool own = !wanted.who.client.empty() && row.client == wanted.who.client && row.user == wanted.who.user;
+    const bool own =
+        !wanted.who.client.empty() && row.client == wanted.who.client && row.user == wanted.who.user;
     if (!own || row.row.told) return false;
     if (own_mode && (!wanted.own_until || row.at <= *wanted.own_until)) return false;
     const auto held = state({row.row.scope, row.row.heading.table, row.row.heading.record_id});
@@ -125,8 +127,9 @@ answer rules_server::read(const page_request& wanted) const {
             ++shown;
             const auto& heading = row->row.heading;
             const auto held = state({row->row.scope, heading.table, heading.record_id});
-            logged_change logged{"e" + std::to_string(row->at.time_since_epoch().count()), heading, row->row.op,
-                                 row->row.data, shown_fields(row->row.data, row->row.field_meta, row->at)};
+            logged_change logged{"e" + std::to_string(row->at.time_since_epoch().count()), heading,
+                                 row->row.op, row->row.data,
+                                 shown_fields(row->row.data, row->row.field_meta, row->at)};
             std::ranges::move(changes_of(std::move(logged), held ? &*held : nullptr),
                               std::back_inserter(page.server_changes));
         }

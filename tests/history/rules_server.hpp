@@ -15,7 +15,8 @@ class rules_server : public server {
     explicit rules_server(sync::instant start) : now_(start) {}
 
     std::string push(const caller& who, const std::string& body) override;
-    std::string pull(const caller& who, const std::string& table, const std::string& since, bool include_own) override;
+    std::string pull(const caller& who, const std::string& table, const std::string& since,
+                     bool include_own) override;
     sync::instant now() override { return now_; }
     void pass(std::chrono::milliseconds time) override { now_ += time; }
     std::optional<sync::json_value> held(const std::string& user, const std::string& table,
@@ -57,7 +58,8 @@ class rules_server : public server {
 
     [[nodiscard]] std::optional<std::vector<std::string>> spaces_of(const std::string& user) const;
     [[nodiscard]] std::vector<std::string> scopes_of(const std::string& user) const;
-    [[nodiscard]] sync::record_map states_of(const std::vector<sync::change>& changes, const std::string& user) const;
+    [[nodiscard]] sync::record_map states_of(const std::vector<sync::change>& changes,
+                                             const std::string& user) const;
     void store(const sync::record_key& key, const sync::record_state& state, const std::string& user);
     void append(sync::log_row row, const caller& who);
     [[nodiscard]] sync::answer read(const page_request& wanted) const;

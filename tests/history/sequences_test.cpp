@@ -1,5 +1,6 @@
-// Histories that every server must survive. A and B are devices of one user, F a fresh one that pulls from the epoch;
-// each writes with its own clock. "All" are these devices and the record as the server's state holds it.
+// Histories that every server must survive. A and B are devices of one user, F a fresh one that pulls from
+// the epoch; each writes with its own clock. "All" are these devices and the record as the server's state
+// holds it.
 #include "tests/history/device.hpp"
 #include "tests/history/server.hpp"
 
@@ -29,7 +30,9 @@ const json_value& member(const json_value& object, std::string_view key) {
     return found != nullptr ? *found : none;
 }
 
-std::size_t length(const json_value& list) { return list.as_array() != nullptr ? list.as_array()->size() : 0; }
+std::size_t length(const json_value& list) {
+    return list.as_array() != nullptr ? list.as_array()->size() : 0;
+}
 
 class sequences : public ::testing::Test {
   protected:
@@ -45,7 +48,8 @@ class sequences : public ::testing::Test {
 
     /// A push of a program that keeps no store.
     json_value push_raw(const std::string& client, const std::string& changes) {
-        return json(server_->push({user_, client}, R"({"clientId":")" + client + R"(","changes":)" + changes + "}"));
+        return json(
+            server_->push({user_, client}, R"({"clientId":")" + client + R"(","changes":)" + changes + "}"));
     }
     void program_deletes(const std::string& id) {
         push_raw("program", R"([{"table":"notes","id":")" + id + R"(","op":"delete"}])");
@@ -160,8 +164,8 @@ TEST_F(sequences, h05_a_time_cut_to_its_second_still_reaches_the_inserter) {
     at(b_, 200ms);
     auto cut = to_text(std::chrono::floor<std::chrono::seconds>(receipt));
     cut.erase(cut.find('.'), 4);
-    push_raw("B", R"([{"table":"notes","id":"n","op":"update","fields":{"content":{"value":"from B","at":")" + cut +
-                      R"("}}}])");
+    push_raw("B", R"([{"table":"notes","id":"n","op":"update","fields":{"content":{"value":"from B","at":")" +
+                      cut + R"("}}}])");
     a_.pull();
     expect_all("n", R"({"content":"from B"})", {&a_});
 }
@@ -256,7 +260,8 @@ TEST_F(sequences, h11_times_of_every_form_compare_as_instants_cut_to_millisecond
                             field("zoneless", "2024-05-01T10:00:01") + "}}]");
     a_.pull();
     b_.pull();
-    expect_all("n", R"({"t":"new","tie":"browser","later":"program","earlier":"browser","zoneless":"program"})",
+    expect_all("n",
+               R"({"t":"new","tie":"browser","later":"program","earlier":"browser","zoneless":"program"})",
                {&a_, &b_});
 }
 
@@ -294,7 +299,8 @@ TEST_F(sequences, h13_an_edit_of_a_soft_deleted_record_does_not_bring_it_back) {
     a_.sync();
     auto fresh_device = fresh();
     for (const auto* device : {&a_, &b_, &fresh_device})
-        EXPECT_EQ(to_json_text(member(device->record("n"), "deletedAt")), '"' + time(1s) + '"') << device->who().client;
+        EXPECT_EQ(to_json_text(member(device->record("n"), "deletedAt")), '"' + time(1s) + '"')
+            << device->who().client;
 }
 
 TEST_F(sequences, h14_an_edit_after_a_hard_delete_revives_its_own_field_only) {
@@ -391,7 +397,8 @@ TEST_F(sequences, h18_a_record_that_lives_by_an_inner_value_alone_has_no_dotted_
 TEST_F(sequences, h19_a_wiped_store_is_filled_again_on_every_page) {
     constexpr int notes = 1'150;
     at(a_, 0ms);
-    for (int i = 0; i < notes; ++i) a_.add("n" + std::to_string(i), R"({"number":)" + std::to_string(i) + "}");
+    for (int i = 0; i < notes; ++i)
+        a_.add("n" + std::to_string(i), R"({"number":)" + std::to_string(i) + "}");
     a_.sync();
     a_.wipe();
     a_.pull();
@@ -427,7 +434,8 @@ TEST_F(sequences, h21_no_change_is_missed_between_a_cut_push_and_the_pulls_after
     a_.add("mine", R"({"content":"first"})");
     a_.sync();
     at(b_, 1s);
-    for (int i = 0; i < waiting; ++i) b_.add("n" + std::to_string(i), R"({"number":)" + std::to_string(i) + "}");
+    for (int i = 0; i < waiting; ++i)
+        b_.add("n" + std::to_string(i), R"({"number":)" + std::to_string(i) + "}");
     b_.sync();
 
     at(a_, 2s);
@@ -455,7 +463,8 @@ TEST_F(sequences, h22_odd_changes_of_old_clients_land) {
     const auto answer = push_raw("old", R"([
         {"table":"notes","id":"numeric","op":"insert","data":{"content":"text","createdAt":1546300800000}},
         {"table":"notes","id":"numeric","op":"update","fields":{}},
-        {"table":"notes","id":"numeric","op":"update","fields":{"color":{"at":")" + time(0ms) + R"("}}},
+        {"table":"notes","id":"numeric","op":"update","fields":{"color":{"at":")" +
+                                            time(0ms) + R"("}}},
         {"table":"notes","id":"surrogate","op":"insert","data":{"content":"cut \ud83d"}}])");
     EXPECT_TRUE(member(answer, "rejected").is_null()) << to_json_text(answer);
     a_.pull();

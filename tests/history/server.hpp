@@ -1,5 +1,5 @@
-// What a device talks to. Two programs share the histories: one with the rules alone behind this interface, one with a
-// running server (tests/README.md says how to start it).
+// What a device talks to. Two programs share the histories: one with the rules alone behind this interface,
+// one with a running server (tests/README.md says how to start it).
 #pragma once
 
 #include "shared/sync/json.hpp"
@@ -31,7 +31,8 @@ class server {
 
     /// The server's clock: virtual where only the rules run, else the real one.
     virtual sync::instant now() = 0;
-    /// Lets time pass where it is virtual; where it is real, a device's own clock must say what a history needs.
+    /// Lets time pass where it is virtual; where it is real, a device's own clock must say what a history
+    /// needs.
     virtual void pass(std::chrono::milliseconds time) = 0;
 
     /// The record as the server's state holds it; nothing where the state is out of reach.

@@ -1,8 +1,8 @@
-// The cursor promise (SPEC §4): a reader that always sends back the last cursor sees every row exactly once and in
-// order, whatever is pushed meanwhile, wherever its pages are cut, whichever scopes it reads.
+// The cursor promise (SPEC §4): a reader that always sends back the last cursor sees every row exactly once
+// and in order, whatever is pushed meanwhile, wherever its pages are cut, whichever scopes it reads.
 //
-// Commits are made slow and uneven for the apps of this file, so that a position taken early is often committed late:
-// without the scopes' locks, or without the one growing clock, readers here miss rows.
+// Commits are made slow and uneven for the apps of this file, so that a position taken early is often
+// committed late: without the scopes' locks, or without the one growing clock, readers here miss rows.
 #include "tests/integration/store_fixture.hpp"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,8 @@ begin
         when (new.app_id like 'uneven%' and new.table_name = 'last') execute function uneven_commit();
 end $do$)"};
 constexpr store::statement log_of_scopes{
-    "log_of_scopes", "select id from sync_changes where scope = any ($1::text[]) and app_id = $2 order by created_at"};
+    "log_of_scopes",
+    "select id from sync_changes where scope = any ($1::text[]) and app_id = $2 order by created_at"};
 constexpr store::statement jumping_clock{"jumping_clock", R"(
 create or replace function wall_clock() returns bigint language sql volatile as
     $$ select (extract(epoch from clock_timestamp() - random() * interval '1 hour') * 1000000)::bigint $$)"};
@@ -44,7 +45,8 @@ void write(const device& writer, int pushes) {
     std::string since;
     for (int i = 0; i < pushes; ++i) {
         const auto& spaces = writer.who.spaces;
-        const auto space = spaces.empty() ? std::string{} : spaces[static_cast<std::size_t>(i) % spaces.size()];
+        const auto space =
+            spaces.empty() ? std::string{} : spaces[static_cast<std::size_t>(i) % spaces.size()];
         std::vector<std::string> changes;
         const int size = i % 3 == 0 ? 60 : 1;
         for (int n = 0; n < size; ++n)
@@ -54,8 +56,10 @@ void write(const device& writer, int pushes) {
     }
 }
 
-/// Follows the cursor in small pages until the writers are done and nothing is left; gives the rows in the order seen.
-std::vector<std::string> read_until(const std::atomic<bool>& written, const store::reader& who, const std::string& app) {
+/// Follows the cursor in small pages until the writers are done and nothing is left; gives the rows in the
+/// order seen.
+std::vector<std::string> read_until(const std::atomic<bool>& written, const store::reader& who,
+                                    const std::string& app) {
     auto on = connect();
     std::vector<std::string> seen;
     store::page_request wanted;
@@ -110,8 +114,7 @@ void every_reader_sees_every_row_once_and_in_order(const scene& played) {
         for (std::size_t i = 0; i < played.readers.size(); ++i)
             readers.emplace_back([&, i] { seen[i] = read_until(written, played.readers[i], app); });
         std::vector<std::jthread> writers;
-        for (const auto& writer : played.writers)
-            writers.emplace_back([&] { write(writer, played.pushes); });
+        for (const auto& writer : played.writers) writers.emplace_back([&] { write(writer, played.pushes); });
         for (auto& writer : writers) writer.join();
         written = true;
     }
@@ -119,7 +122,8 @@ void every_reader_sees_every_row_once_and_in_order(const scene& played) {
         const auto log = log_of(store::scopes_of(played.readers[i]), app);
         ASSERT_FALSE(log.empty());
         EXPECT_EQ(seen[i].size(), log.size()) << "reader " << i << " missed or repeated rows";
-        EXPECT_TRUE(seen[i] == log) << "reader " << i << " saw other rows, or another order, than the log holds";
+        EXPECT_TRUE(seen[i] == log) << "reader " << i
+                                    << " saw other rows, or another order, than the log holds";
     }
 }
 

@@ -25,8 +25,10 @@ class isolation : public testing::TestWithParam<store::statement> {};
 TEST_P(isolation, a_query_without_where_shows_only_own_rows) {
     auto on = connect();
     const device ann{{fresh("ann"), "a", {}}, "todo"};
-    ann.push(on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":1,"at":"2026-01-02T00:00:00Z"}})"});
-    ann.push(on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":2,"at":"2026-01-01T00:00:00Z"}})"});
+    ann.push(
+        on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":1,"at":"2026-01-02T00:00:00Z"}})"});
+    ann.push(
+        on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":2,"at":"2026-01-01T00:00:00Z"}})"});
     EXPECT_EQ(count_as(GetParam(), ann.who.user), 1);
     EXPECT_EQ(count_as(GetParam(), fresh("eve")), 0);
     EXPECT_EQ(count_as(GetParam(), ""), 0);
@@ -49,8 +51,9 @@ TEST(isolation_of_writes, refuses_a_row_in_anothers_name_or_scope) {
 TEST(isolation_of_tables, every_table_has_forced_row_level_security_or_a_reason) {
     // sync_migrations: names of migrations, and no right for the service.
     static constexpr store::statement open_tables{
-        "open_tables", "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in "
-                       "('r', 'p') and not (relrowsecurity and relforcerowsecurity) and relname <> 'sync_migrations'"};
+        "open_tables",
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in "
+        "('r', 'p') and not (relrowsecurity and relforcerowsecurity) and relname <> 'sync_migrations'"};
     auto on = connect_as_superuser({open_tables});
     on.send(open_tables, {});
     const auto found = on.finish(soon());

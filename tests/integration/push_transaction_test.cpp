@@ -16,7 +16,9 @@ device a_device(const std::string& user = fresh("user"), const std::string& clie
     return {{user, client, {}}, "todo"};
 }
 
-device another_device_of(const device& first) { return {{first.who.user, "b", first.who.spaces}, first.app}; }
+device another_device_of(const device& first) {
+    return {{first.who.user, "b", first.who.spaces}, first.app};
+}
 
 TEST(push_transaction, brings_a_change_to_the_users_other_device) {
     auto on = connect();
@@ -55,7 +57,8 @@ TEST(push_transaction, retried_adds_no_row) {
 TEST(push_transaction, tells_and_keeps_what_lost) {
     auto on = connect();
     const auto a = a_device();
-    a.push(on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":1,"at":"2026-01-02T00:00:00Z"}})"});
+    a.push(on,
+           {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":1,"at":"2026-01-02T00:00:00Z"}})"});
     const auto late = another_device_of(a).push(
         on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":2,"at":"2026-01-01T00:00:00Z"}})"});
 
@@ -108,7 +111,8 @@ TEST(push_transaction, of_200_changes_takes_two_round_trips_and_keeps_their_orde
     auto on = connect();
     const auto a = a_device();
     std::vector<std::string> changes;
-    for (int i = 0; i < 200; ++i) changes.push_back(update_of("n", std::to_string(i), "x", std::to_string(i)));
+    for (int i = 0; i < 200; ++i)
+        changes.push_back(update_of("n", std::to_string(i), "x", std::to_string(i)));
     a.push(on, changes);
     const auto page = another_device_of(a).pull(on, "n", "");
     ASSERT_EQ(page.server_changes.size(), 200U);
@@ -164,7 +168,8 @@ TEST(page, moves_the_cursor_over_own_rows_and_other_tables) {
     const auto done = a.push(on, {update_of("other", "1", "x", "1")}, "2026-01-01T00:00:00.000000Z");
     ASSERT_EQ(done.committed.scopes.size(), 1U);
     EXPECT_EQ(done.answer.synced_until.at, done.committed.scopes[0].newest);
-    EXPECT_EQ(a.pull(on, "n", "2026-01-01T00:00:00.000000Z").synced_until.at, done.committed.scopes[0].newest);
+    EXPECT_EQ(a.pull(on, "n", "2026-01-01T00:00:00.000000Z").synced_until.at,
+              done.committed.scopes[0].newest);
 }
 
 TEST(page, takes_a_cursor_beyond_the_newest_position_for_the_newest) {

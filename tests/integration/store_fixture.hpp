@@ -31,13 +31,14 @@ struct push_done {
     store::committed_push committed;
 };
 
-/// Pushes one change given as JSON (its object's inside), e.g. R"("table":"todo","id":"1","op":"insert","data":{})".
+/// Pushes one change given as JSON (its object's inside), e.g.
+/// R"("table":"todo","id":"1","op":"insert","data":{})".
 struct device {
     store::reader who;
     std::string app;
 
     push_done push(store::connection& on, const std::vector<std::string>& changes,
-                            const std::string& since = {}) const;
+                   const std::string& since = {}) const;
     sync::answer pull(store::connection& on, const std::string& table, const std::string& since,
                       int rows = 1'000) const;
 };

@@ -15,11 +15,14 @@ json_value read(std::string_view text) {
     return parsed ? *parsed : json_value{};
 }
 
-std::string again(std::string_view text) { return to_json_text(read(text)); }
+std::string again(std::string_view text) {
+    return to_json_text(read(text));
+}
 
 TEST(sync_json, numbers_keep_their_digits) {
-    for (const auto* text : {"0", "-0", "1.0", "9007199254740993", "18446744073709551616", "-123456789012345678901234567890",
-                             "0.1000000000000000055511151231257827", "1e-300", "1E+5", "5e-324"})
+    for (const auto* text :
+         {"0", "-0", "1.0", "9007199254740993", "18446744073709551616", "-123456789012345678901234567890",
+          "0.1000000000000000055511151231257827", "1e-300", "1E+5", "5e-324"})
         EXPECT_EQ(again(text), text);
 }
 
@@ -57,7 +60,8 @@ TEST(sync_json, only_the_value_that_is_too_deep_is_marked) {
 
 TEST(sync_json, the_deepest_allowed_level_is_allowed) {
     EXPECT_EQ(find_fault(read(std::string(depth, '[') + std::string(depth, ']'))), json_fault::none);
-    EXPECT_EQ(find_fault(read(std::string(depth + 1, '[') + std::string(depth + 1, ']'))), json_fault::too_deep);
+    EXPECT_EQ(find_fault(read(std::string(depth + 1, '[') + std::string(depth + 1, ']'))),
+              json_fault::too_deep);
 }
 
 TEST(sync_json, a_body_of_brackets_alone_is_read_without_recursion) {

@@ -15,8 +15,12 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Times of a day are written as hours and minutes here.
-std::string at(std::string_view clock) { return "2026-01-31T" + std::string(clock) + ":00.000Z"; }
-instant time(std::string_view clock) { return *parse_instant(at(clock)); }
+std::string at(std::string_view clock) {
+    return "2026-01-31T" + std::string(clock) + ":00.000Z";
+}
+instant time(std::string_view clock) {
+    return *parse_instant(at(clock));
+}
 
 class merge : public ::testing::Test {
   protected:
@@ -40,13 +44,16 @@ class merge : public ::testing::Test {
     }
 
     static std::string update(std::string_view fields, std::string_view id = "n") {
-        return R"({"table":"t","id":")" + std::string(id) + R"(","op":"update","fields":{)" + std::string(fields) + "}}";
+        return R"({"table":"t","id":")" + std::string(id) + R"(","op":"update","fields":{)" +
+               std::string(fields) + "}}";
     }
     static std::string set(std::string_view field, std::string_view value, std::string_view clock) {
-        return '"' + std::string(field) + R"(":{"value":)" + std::string(value) + R"(,"at":")" + at(clock) + "\"}";
+        return '"' + std::string(field) + R"(":{"value":)" + std::string(value) + R"(,"at":")" + at(clock) +
+               "\"}";
     }
     static std::string insert(std::string_view data, std::string_view id = "n") {
-        return R"({"table":"t","id":")" + std::string(id) + R"(","op":"insert","data":{)" + std::string(data) + "}}";
+        return R"({"table":"t","id":")" + std::string(id) + R"(","op":"insert","data":{)" +
+               std::string(data) + "}}";
     }
     static std::string hard_delete() { return R"({"table":"t","id":"n","op":"delete"})"; }
 
@@ -57,7 +64,9 @@ class merge : public ::testing::Test {
         const auto held = record().fields.find(field);
         return held != record().fields.end() ? to_json_text(held->second.value) : "none";
     }
-    std::string shown(std::string_view field) { return to_text(record().fields.at(std::string(field)).shown); }
+    std::string shown(std::string_view field) {
+        return to_text(record().fields.at(std::string(field)).shown);
+    }
 
     /// Repairs as one line: "delete" or "field=value,field=value" per change.
     static std::string repairs(const merge_outcome& outcome) {
@@ -66,7 +75,8 @@ class merge : public ::testing::Test {
             text += text.empty() ? "" : " | ";
             if (change.op == operation::remove) text += "delete";
             for (const auto& field : change.fields)
-                text += (&field != &change.fields.front() ? "," : "") + field.name + "=" + to_json_text(field.value);
+                text += (&field != &change.fields.front() ? "," : "") + field.name + "=" +
+                        to_json_text(field.value);
         }
         return text;
     }
@@ -98,7 +108,8 @@ TEST_F(merge, on_a_tie_the_one_already_there_stays) {
 }
 
 TEST_F(merge, a_push_that_is_retried_adds_no_row_and_no_conflict) {
-    const auto changes = insert(R"("a":1)") + "," + update(set("a", "2", "08:30")) + "," + update(set("b.c", "3", "08:31"));
+    const auto changes =
+        insert(R"("a":1)") + "," + update(set("a", "2", "08:30")) + "," + update(set("b.c", "3", "08:31"));
     push("A", "09:00", changes);
     const auto again = push("A", "09:01", changes);
     EXPECT_TRUE(again.rows.empty());
@@ -123,8 +134,9 @@ TEST_F(merge, writes_without_a_time_win_only_where_there_is_no_value) {
 }
 
 TEST_F(merge, several_writes_to_one_field_fold_into_the_latest) {
-    const auto outcome = push("A", "09:00", update(set("f", "1", "08:00")) + "," + update(set("f", "3", "08:02")) + "," +
-                                                update(set("f", "2", "08:01")));
+    const auto outcome = push("A", "09:00",
+                              update(set("f", "1", "08:00")) + "," + update(set("f", "3", "08:02")) + "," +
+                                  update(set("f", "2", "08:01")));
     EXPECT_EQ(value("f"), "3");
     EXPECT_EQ(outcome.rows.size(), 1U);
 }
@@ -141,7 +153,8 @@ TEST_F(merge, of_equal_times_in_one_push_the_last_in_order_wins) {
 
 TEST_F(merge, an_author_is_told_of_a_folded_write_that_came_last) {
     // The clock went back between the two: the author holds the second.
-    const auto outcome = push("A", "09:00", update(set("f", "1", "08:00")) + "," + update(set("f", "2", "07:00")));
+    const auto outcome =
+        push("A", "09:00", update(set("f", "1", "08:00")) + "," + update(set("f", "2", "07:00")));
     EXPECT_EQ(value("f"), "1");
     EXPECT_EQ(repairs(outcome), "f=1");
 }
@@ -154,7 +167,8 @@ TEST_F(merge, an_add_that_an_earlier_edit_in_the_queue_outlives_is_answered_with
 }
 
 TEST_F(merge, a_hard_delete_keeps_the_writes_before_it_from_those_after_it) {
-    push("A", "09:00", update(set("f", "1", "10:00")) + "," + hard_delete() + "," + update(set("g", "2", "09:30")));
+    push("A", "09:00",
+         update(set("f", "1", "10:00")) + "," + hard_delete() + "," + update(set("g", "2", "09:30")));
     EXPECT_EQ(value("f"), "none");
     EXPECT_EQ(value("g"), "2");
 }
@@ -167,7 +181,8 @@ TEST_F(merge, a_claim_far_ahead_compares_as_a_day_after_its_receipt) {
     EXPECT_EQ(record().fields.at("f").compared, time("09:00") + 24h);
 
     EXPECT_TRUE(push("A", "09:05", update(ahead)).rows.empty()) << "the same claim again is a tie";
-    EXPECT_EQ(push("B", "10:00", update(R"("f":{"value":2,"at":"2026-02-01T09:00:00.001Z"})")).rows.size(), 1U);
+    EXPECT_EQ(push("B", "10:00", update(R"("f":{"value":2,"at":"2026-02-01T09:00:00.001Z"})")).rows.size(),
+              1U);
     EXPECT_EQ(value("f"), "2");
     EXPECT_EQ(shown("f"), "2036-01-31T09:00:00.001Z");
 }
@@ -278,9 +293,11 @@ TEST_F(merge, an_equal_insert_that_is_retried_binds_the_time_its_author_may_hold
 // What the author is told.
 
 TEST_F(merge, a_loser_is_told_what_is_held_for_its_root_field) {
-    push("A", "09:00", update(set("rec", R"({"int":1})", "08:00") + "," + set("rec.int", "2", "08:05") + "," +
-                              set("other", "1", "08:05")));
-    EXPECT_EQ(repairs(push("B", "09:01", update(set("rec.int", "3", "08:01")))), R"(rec={"int":1} | rec.int=2)");
+    push("A", "09:00",
+         update(set("rec", R"({"int":1})", "08:00") + "," + set("rec.int", "2", "08:05") + "," +
+                set("other", "1", "08:05")));
+    EXPECT_EQ(repairs(push("B", "09:01", update(set("rec.int", "3", "08:01")))),
+              R"(rec={"int":1} | rec.int=2)");
 }
 
 TEST_F(merge, an_identical_loser_is_told_but_is_no_conflict) {
@@ -302,7 +319,8 @@ TEST_F(merge, a_winner_that_is_shown_with_another_time_is_told_and_its_row_flagg
 
 TEST_F(merge, an_insert_that_finds_another_clients_or_another_value_is_answered_with_a_reset) {
     push("A", "09:00", insert(R"("f":1,"g":2)"));
-    EXPECT_EQ(repairs(push("A", "09:01", insert(R"("f":1,"g":2)"))), "f=1,g=2") << "its own, the same: no reset";
+    EXPECT_EQ(repairs(push("A", "09:01", insert(R"("f":1,"g":2)"))), "f=1,g=2")
+        << "its own, the same: no reset";
     EXPECT_FALSE(record().marked);
     EXPECT_EQ(repairs(push("B", "09:02", insert(R"("f":1)"))), "delete | f=1,g=2");
     EXPECT_TRUE(record().marked);
@@ -323,8 +341,10 @@ TEST_F(merge, what_is_told_of_a_soft_deleted_record_carries_its_deletedAt) {
 
 TEST_F(merge, what_is_told_does_not_carry_the_losers_actor) {
     push("A", "09:00", update(set("f", "1", "08:00")));
-    const auto outcome = push("B", "09:01", R"({"table":"t","id":"n","op":"update","actor":{"kind":"ai"},"origin":"x","fields":{)" +
-                                                set("f", "2", "07:00") + "}}");
+    const auto outcome =
+        push("B", "09:01",
+             R"({"table":"t","id":"n","op":"update","actor":{"kind":"ai"},"origin":"x","fields":{)" +
+                 set("f", "2", "07:00") + "}}");
     ASSERT_EQ(outcome.repairs.size(), 1U);
     EXPECT_FALSE(outcome.repairs[0].heading.actor);
     EXPECT_EQ(outcome.repairs[0].heading.origin, "");
@@ -333,7 +353,8 @@ TEST_F(merge, what_is_told_does_not_carry_the_losers_actor) {
 // Rows.
 
 TEST_F(merge, an_inserts_row_keeps_its_id_and_what_won) {
-    const auto outcome = push("A", "09:00", insert(R"("id":"n","f":1,"createdAt":"2019-01-01T00:00:00.000Z")"));
+    const auto outcome =
+        push("A", "09:00", insert(R"("id":"n","f":1,"createdAt":"2019-01-01T00:00:00.000Z")"));
     ASSERT_EQ(outcome.rows.size(), 1U);
     EXPECT_EQ(outcome.rows[0].op, operation::insert);
     EXPECT_EQ(to_json_text(json_value{outcome.rows[0].data}),
@@ -343,10 +364,12 @@ TEST_F(merge, an_inserts_row_keeps_its_id_and_what_won) {
 }
 
 TEST_F(merge, a_soft_delete_is_stored_as_an_update) {
-    const auto outcome = push("A", "09:00", R"({"table":"t","id":"n","op":"delete","deletedAt":")" + at("08:00") + "\"}");
+    const auto outcome =
+        push("A", "09:00", R"({"table":"t","id":"n","op":"delete","deletedAt":")" + at("08:00") + "\"}");
     ASSERT_EQ(outcome.rows.size(), 1U);
     EXPECT_EQ(outcome.rows[0].op, operation::update);
-    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].field_meta}), R"({"deletedAt":")" + at("08:00") + "\"}");
+    EXPECT_EQ(to_json_text(json_value{outcome.rows[0].field_meta}),
+              R"({"deletedAt":")" + at("08:00") + "\"}");
 }
 
 TEST_F(merge, a_change_that_does_nothing_leaves_no_row_and_no_record) {
@@ -379,14 +402,16 @@ TEST_F(merge, a_record_keeps_its_home_whatever_a_later_change_says) {
 
 TEST_F(merge, changes_of_one_push_meet_in_one_home) {
     spaces_ = {"s1"};
-    const auto outcome = push("A", "09:00", insert(R"("spaceId":"s1","f":1)") + "," + update(set("f", "2", "08:59")));
+    const auto outcome =
+        push("A", "09:00", insert(R"("spaceId":"s1","f":1)") + "," + update(set("f", "2", "08:59")));
     ASSERT_EQ(outcome.rows.size(), 2U);
     EXPECT_EQ(outcome.rows[1].scope, "s:s1");
 }
 
 TEST_F(merge, a_change_for_a_foreign_space_is_refused_alone_and_kept) {
     spaces_ = {"s1"};
-    const auto outcome = push("A", "09:00", insert(R"("spaceId":"s9","f":1)") + "," + insert(R"("f":1)", "m"));
+    const auto outcome =
+        push("A", "09:00", insert(R"("spaceId":"s9","f":1)") + "," + insert(R"("f":1)", "m"));
     ASSERT_EQ(outcome.rejected.size(), 1U);
     EXPECT_EQ(outcome.rejected[0].code, "not_a_member");
     EXPECT_EQ(outcome.rejected[0].index, 0U);
@@ -401,7 +426,8 @@ TEST_F(merge, last_write_wins_across_the_authors_of_a_space) {
     push("A", "09:00", insert(R"("spaceId":"s1","f":1)"));
     push_as({"v", "A", spaces_}, "09:01", update(set("f", "2", "09:00")));
     EXPECT_EQ(to_json_text(record("s:s1").fields.at("f").value), "2");
-    EXPECT_EQ(to_text(record("s:s1").fields.at("f").shown), "2026-01-31T09:01:00.001Z") << "a client id alone is no one";
+    EXPECT_EQ(to_text(record("s:s1").fields.at("f").shown), "2026-01-31T09:01:00.001Z")
+        << "a client id alone is no one";
 }
 
 } // namespace

@@ -18,7 +18,8 @@ push_request read_one(const std::string& rest) {
     return read_body(R"({"changes":[{"table":"notes","id":"n",)" + rest + "}]}");
 }
 
-/// What the one change claims: "field=value@time", untimed ones without a time, those of `data` marked with +.
+/// What the one change claims: "field=value@time", untimed ones without a time, those of `data` marked with
+/// +.
 std::string claims(const std::string& rest) {
     const auto push = read_one(rest);
     if (push.changes.empty()) return "rejected " + (push.rejected.empty() ? "" : push.rejected.front().code);
@@ -46,14 +47,18 @@ std::string code_of_one(const std::string& rest) {
 // Claims.
 
 TEST(sync_push_request, an_update_claims_each_fields_own_time) {
-    EXPECT_EQ(claims(R"("op":"update","fields":{"a":{"value":1,"at":"2026-01-31T10:00:00+01:00"},"b.c":{"value":[2],)"
-                     R"("at":"2026-01-31T09:00:00.000Z"}})"),
-              "a=1@2026-01-31T09:00:00.000Z b.c=[2]@2026-01-31T09:00:00.000Z");
+    EXPECT_EQ(
+        claims(
+            R"("op":"update","fields":{"a":{"value":1,"at":"2026-01-31T10:00:00+01:00"},"b.c":{"value":[2],)"
+            R"("at":"2026-01-31T09:00:00.000Z"}})"),
+        "a=1@2026-01-31T09:00:00.000Z b.c=[2]@2026-01-31T09:00:00.000Z");
 }
 
 TEST(sync_push_request, a_missing_or_empty_time_is_the_epoch) {
-    EXPECT_EQ(claims(R"("op":"update","fields":{"a":{"value":1},"b":{"value":2,"at":""},"c":{"value":3,"at":null}})"),
-              "a=1@epoch b=2@epoch c=3@epoch");
+    EXPECT_EQ(
+        claims(
+            R"("op":"update","fields":{"a":{"value":1},"b":{"value":2,"at":""},"c":{"value":3,"at":null}})"),
+        "a=1@epoch b=2@epoch c=3@epoch");
 }
 
 TEST(sync_push_request, updatedAt_is_taken_for_at) {
@@ -68,9 +73,11 @@ TEST(sync_push_request, a_missing_value_is_null_and_empty_fields_do_nothing) {
 }
 
 TEST(sync_push_request, data_claim_updatedAt_else_createdAt) {
-    EXPECT_EQ(claims(R"("op":"insert","data":{"a":1,"createdAt":"2019-01-01T00:00:00Z","updatedAt":"2020-01-01T00:00:00Z"})"),
-              R"(a=1@2020-01-01T00:00:00.000Z+ createdAt="2019-01-01T00:00:00Z"@2020-01-01T00:00:00.000Z+ )"
-              R"(updatedAt="2020-01-01T00:00:00Z"@2020-01-01T00:00:00.000Z+)");
+    EXPECT_EQ(
+        claims(
+            R"("op":"insert","data":{"a":1,"createdAt":"2019-01-01T00:00:00Z","updatedAt":"2020-01-01T00:00:00Z"})"),
+        R"(a=1@2020-01-01T00:00:00.000Z+ createdAt="2019-01-01T00:00:00Z"@2020-01-01T00:00:00.000Z+ )"
+        R"(updatedAt="2020-01-01T00:00:00Z"@2020-01-01T00:00:00.000Z+)");
     EXPECT_EQ(claims(R"("op":"insert","data":{"a":1,"createdAt":"2019-01-01T00:00:00Z","updatedAt":"soon"})"),
               R"(a=1@2019-01-01T00:00:00.000Z+ createdAt="2019-01-01T00:00:00Z"@2019-01-01T00:00:00.000Z+ )"
               R"(updatedAt="soon"@2019-01-01T00:00:00.000Z+)");
@@ -85,8 +92,12 @@ TEST(sync_push_request, an_insert_without_a_usable_time_is_untimed) {
 }
 
 TEST(sync_push_request, id_and_the_clients_own_keys_are_no_fields) {
-    EXPECT_EQ(claims(R"("op":"insert","data":{"id":"n","__fieldMeta":{"a":1},"_updatedAtIndex":"x","a":1})"), "a=1+");
-    EXPECT_EQ(claims(R"("op":"update","fields":{"id":{"value":1},"__fieldMeta":{"value":{}},"_updatedAtIndex":{}})"), "");
+    EXPECT_EQ(claims(R"("op":"insert","data":{"id":"n","__fieldMeta":{"a":1},"_updatedAtIndex":"x","a":1})"),
+              "a=1+");
+    EXPECT_EQ(
+        claims(
+            R"("op":"update","fields":{"id":{"value":1},"__fieldMeta":{"value":{}},"_updatedAtIndex":{}})"),
+        "");
     ASSERT_TRUE(read_one(R"("op":"insert","data":{"id":"n"})").changes.front().data_id);
 }
 
@@ -94,16 +105,21 @@ TEST(sync_push_request, a_soft_delete_is_a_field_like_any_other) {
     const std::string soft = R"(deletedAt="2026-01-31T09:00:00.000Z"@2026-01-31T09:00:00.000Z)";
     EXPECT_EQ(claims(R"("op":"delete","deletedAt":"2026-01-31T09:00:00.000Z")"), soft);
     EXPECT_EQ(claims(R"("op":"delete","data":{"deletedAt":"2026-01-31T09:00:00.000Z"})"), soft);
-    EXPECT_EQ(claims(R"("op":"delete","deletedAt":"2026-01-31T09:00:00.000Z","fields":{"a":{"value":1,"at":"2026-01-31T08:00:00Z"}})"),
-              "a=1@2026-01-31T08:00:00.000Z " + soft);
-    EXPECT_EQ(claims(R"("op":"delete","deletedAt":"2020-01-01T00:00:00Z","fields":{"deletedAt":{"value":"x","at":"2026-01-31T09:00:00Z"}})"),
-              "deletedAt=\"x\"@2026-01-31T09:00:00.000Z");
+    EXPECT_EQ(
+        claims(
+            R"("op":"delete","deletedAt":"2026-01-31T09:00:00.000Z","fields":{"a":{"value":1,"at":"2026-01-31T08:00:00Z"}})"),
+        "a=1@2026-01-31T08:00:00.000Z " + soft);
+    EXPECT_EQ(
+        claims(
+            R"("op":"delete","deletedAt":"2020-01-01T00:00:00Z","fields":{"deletedAt":{"value":"x","at":"2026-01-31T09:00:00Z"}})"),
+        "deletedAt=\"x\"@2026-01-31T09:00:00.000Z");
     EXPECT_EQ(claims(R"("op":"update","deletedAt":"2026-01-31T09:00:00.000Z")"), soft);
 }
 
 TEST(sync_push_request, a_delete_without_deletedAt_is_hard) {
     EXPECT_EQ(claims(R"("op":"delete")"), "hard delete");
-    EXPECT_EQ(claims(R"("op":"delete","deletedAt":null,"fields":{"a":{"value":1}}, "data":{"deletedAt":""})"), "hard delete");
+    EXPECT_EQ(claims(R"("op":"delete","deletedAt":null,"fields":{"a":{"value":1}}, "data":{"deletedAt":""})"),
+              "hard delete");
 }
 
 // Headings.
@@ -112,7 +128,8 @@ TEST(sync_push_request, the_space_is_the_changes_else_that_of_its_data_or_fields
     const auto space = [](const std::string& rest) { return read_one(rest).changes.at(0).heading.space; };
     EXPECT_EQ(space(R"("op":"insert","spaceId":"s1","data":{"spaceId":"s2"})"), "s1");
     EXPECT_EQ(space(R"("op":"insert","data":{"spaceId":"s2"})"), "s2");
-    EXPECT_EQ(space(R"("op":"update","fields":{"spaceId":{"value":"s3","at":"2026-01-31T09:00:00Z"}})"), "s3");
+    EXPECT_EQ(space(R"("op":"update","fields":{"spaceId":{"value":"s3","at":"2026-01-31T09:00:00Z"}})"),
+              "s3");
     EXPECT_EQ(space(R"("op":"insert","data":{"a":1})"), "");
 }
 
@@ -129,8 +146,9 @@ TEST(sync_push_request, the_headers_client_id_wins) {
 }
 
 TEST(sync_push_request, a_missing_since_is_the_epoch_and_unknown_keys_are_ignored) {
-    const auto push = read_body("{\"new\":[\"\\u0000\",1e999],\"since\":\"\",\"changes\":[{\"table\":\"t\",\"id\":\"i\","
-                                "\"op\":\"insert\",\"data\":{},\"extra\":\"\\u0000\"}]}");
+    const auto push =
+        read_body("{\"new\":[\"\\u0000\",1e999],\"since\":\"\",\"changes\":[{\"table\":\"t\",\"id\":\"i\","
+                  "\"op\":\"insert\",\"data\":{},\"extra\":\"\\u0000\"}]}");
     EXPECT_TRUE(push.since.from_epoch);
     EXPECT_EQ(push.changes.size(), 1U);
     EXPECT_TRUE(push.rejected.empty());
@@ -149,7 +167,9 @@ TEST(sync_push_request, a_body_that_cannot_be_read_is_refused) {
 
 TEST(sync_push_request, a_change_without_table_id_or_op_names_its_index_and_field) {
     const std::string good = R"({"table":"t","id":"i","op":"insert","data":{}},)";
-    const auto second = [&](const std::string& change) { return fault("{\"changes\":[" + good + change + "]}"); };
+    const auto second = [&](const std::string& change) {
+        return fault("{\"changes\":[" + good + change + "]}");
+    };
     EXPECT_NE(second(R"({"id":"i","op":"insert"})").find("changes[1].table"), std::string::npos);
     EXPECT_NE(second(R"({"table":"","id":"i","op":"insert"})").find("changes[1].table"), std::string::npos);
     EXPECT_NE(second(R"({"table":"t","id":7,"op":"insert"})").find("changes[1].id"), std::string::npos);
@@ -163,7 +183,9 @@ TEST(sync_push_request, a_newer_schema_version_is_refused) {
     EXPECT_TRUE(fault(R"({"changes":[{"table":"t","id":"i","op":"insert","schemaVersion":2}]})")
                     .starts_with("unsupported_schema_version"));
     for (const auto* odd : {"1.5", "-1", "\"1\"", "1e400", "1e-400"})
-        EXPECT_TRUE(fault(std::string(R"({"schemaVersion":)") + odd + "}").starts_with("invalid_schema_version")) << odd;
+        EXPECT_TRUE(
+            fault(std::string(R"({"schemaVersion":)") + odd + "}").starts_with("invalid_schema_version"))
+            << odd;
 }
 
 // Refused alone.

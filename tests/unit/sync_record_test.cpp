@@ -8,7 +8,9 @@
 namespace mana::sync {
 namespace {
 
-instant time(std::string_view text) { return *parse_instant(text); }
+instant time(std::string_view text) {
+    return *parse_instant(text);
+}
 
 held_field field(std::string_view value, std::string_view at) {
     held_field held;
@@ -94,7 +96,8 @@ TEST(sync_record, a_path_is_set_as_a_client_sets_it) {
     state.fields["list.1"] = field("9", ten);
     state.fields["text"] = field("\"t\"", nine);
     state.fields["text.in"] = field("1", ten);
-    EXPECT_EQ(to_json_text(value_at(state, "null")), R"({"in":1})") << "what is false on the way becomes an object";
+    EXPECT_EQ(to_json_text(value_at(state, "null")), R"({"in":1})")
+        << "what is false on the way becomes an object";
     EXPECT_EQ(to_json_text(value_at(state, "list")), "[1,9]");
     EXPECT_EQ(to_json_text(value_at(state, "text")), "\"t\"") << "another value stays";
     EXPECT_EQ(to_json_text(value_at(state, "text.in")), "1") << "what is held there is held, shown or not";

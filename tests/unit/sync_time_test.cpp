@@ -21,14 +21,18 @@ TEST(sync_time, offsets_are_resolved) {
     EXPECT_EQ(normal("2026-12-31T23:00:00-05:30"), "2027-01-01T04:30:00.000Z");
 }
 
-TEST(sync_time, no_zone_is_utc) { EXPECT_EQ(normal("2026-01-31T09:00:00"), "2026-01-31T09:00:00.000Z"); }
+TEST(sync_time, no_zone_is_utc) {
+    EXPECT_EQ(normal("2026-01-31T09:00:00"), "2026-01-31T09:00:00.000Z");
+}
 
 TEST(sync_time, finer_digits_are_cut_and_missing_ones_are_zero) {
     EXPECT_EQ(normal("2026-01-31T09:00:00.123999999Z"), "2026-01-31T09:00:00.123Z");
     EXPECT_EQ(normal("2026-01-31T09:00:00.1Z"), "2026-01-31T09:00:00.100Z");
 }
 
-TEST(sync_time, letters_may_be_small) { EXPECT_EQ(normal("2026-01-31t09:00:00z"), "2026-01-31T09:00:00.000Z"); }
+TEST(sync_time, letters_may_be_small) {
+    EXPECT_EQ(normal("2026-01-31t09:00:00z"), "2026-01-31T09:00:00.000Z");
+}
 
 TEST(sync_time, times_before_1970_keep_their_order) {
     EXPECT_EQ(normal("1969-12-31T23:59:59.999Z"), "1969-12-31T23:59:59.999Z");
@@ -38,9 +42,9 @@ TEST(sync_time, times_before_1970_keep_their_order) {
 TEST(sync_time, what_is_no_time_is_none) {
     for (const auto* text :
          {"", "yesterday", "2026-01-31", "2026-02-30T09:00:00Z", "2026-01-31T24:00:00Z", "2026-01-31T09:00Z",
-          "2026-01-31T09:00:00.Z", "2026-01-31T09:00:00+2:00", "2026-01-31T09:00:00+24:00", "2026-01-31T09:00:00Z ",
-          " 2026-01-31T09:00:00Z", "2026-13-01T09:00:00Z", "+02026-01-31T09:00:00Z", "2026-01-31 09:00:00Z",
-          "0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"})
+          "2026-01-31T09:00:00.Z", "2026-01-31T09:00:00+2:00", "2026-01-31T09:00:00+24:00",
+          "2026-01-31T09:00:00Z ", " 2026-01-31T09:00:00Z", "2026-13-01T09:00:00Z", "+02026-01-31T09:00:00Z",
+          "2026-01-31 09:00:00Z", "0000-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"})
         EXPECT_EQ(normal(text), "none") << text;
 }
 
@@ -52,7 +56,8 @@ TEST(sync_time, a_claim_leaves_room_for_later_shown_times) {
 TEST(sync_time, texts_sort_as_times) {
     const instant start = *parse_instant("2025-12-31T23:59:59.990Z");
     for (int i = 0; i < 30; ++i)
-        EXPECT_LT(to_text(start + std::chrono::milliseconds{i}), to_text(start + std::chrono::milliseconds{i + 1}));
+        EXPECT_LT(to_text(start + std::chrono::milliseconds{i}),
+                  to_text(start + std::chrono::milliseconds{i + 1}));
 }
 
 } // namespace

@@ -1,0 +1,153 @@
+// What the rules cost without any I/O: reading a push, merging it, writing an answer, and verifying a token.
+#include "shared/gate/token.hpp"
+#include "shared/sync/cursor.hpp"
+#include "shared/sync/merge.hpp"
+#include "shared/sync/push_request.hpp"
+#include "shared/sync/record.hpp"
+#include "shared/sync/time.hpp"
+#include "shared/sync/wire.hpp"
+#include "tests/bench/sample.hpp"
+#include "tests/unit/token_maker.hpp"
+
+#include <benchmark/benchmark.h>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace mana::bench {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view held_time = "2026-01-31T09:00:00.000Z";
+constexpr std::string_view earlier = "2026-01-31T08:00:00.000Z";
+constexpr std::string_view later = "2026-01-31T10:00:00.000Z";
+const sync::merge_terms terms{*sync::parse_instant("2026-01-31T11:00:00.000Z"), 24h};
+const sync::writer author{"user-1", "client-1", std::nullopt};
+
+using make_change = std::string (*)(std::string_view id, std::string_view at, int number);
+
+std::string body_of(int count, make_change make, std::string_view at) {
+    std::vector<std::string> changes;
+    for (int i = 0; i < count; ++i) changes.push_back(make("note-" + std::to_string(i), at, i));
+    return push_body("client-1", "2026-01-31T09:00:00.000000Z", changes);
+}
+
+std::vector<sync::change> changes_in(const std::string& body) {
+    auto read = sync::parse_push(body, "", {});
+    if (!read || !read->rejected.empty()) throw std::runtime_error("the sample push is not accepted");
+    return std::move(read->changes);
+}
+
+/// Records as they come out of the database.
+sync::record_map held_records(int count) {
+    sync::record_map merged;
+    sync::merge_push(changes_in(body_of(count, sample_insert, held_time)), author, terms, merged);
+    sync::record_map records;
+    for (const auto& [key, state] : merged) {
+        const auto stored = sync::to_stored(state, author.user, false);
+        records.emplace(key, sync::from_stored(stored.values, stored.meta, author.user));
+    }
+    return records;
+}
+
+std::vector<sync::wire_change> server_changes(int count) {
+    sync::record_map records;
+    auto merged =
+        sync::merge_push(changes_in(body_of(count, sample_insert, held_time)), author, terms, records);
+    std::vector<sync::wire_change> all;
+    for (auto& row : merged.rows) {
+        auto fields = sync::shown_fields(row.data, row.field_meta, {});
+        sync::logged_change logged{"019c0f2e-7a6b-7c3d-8e4f-0123456789ab", row.heading, row.op,
+                                   std::move(row.data), std::move(fields)};
+        for (auto& change : sync::changes_of(std::move(logged), nullptr)) all.push_back(std::move(change));
+    }
+    return all;
+}
+
+void parse_push(benchmark::State& state) {
+    const auto count = static_cast<int>(state.range(0));
+    const std::string body = body_of(count, sample_insert, held_time);
+    for (auto _ : state) benchmark::DoNotOptimize(sync::parse_push(body, "", {}));
+    state.SetItemsProcessed(state.iterations() * count);
+    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(body.size()));
+}
+BENCHMARK(parse_push)->Arg(1)->Arg(200)->Unit(benchmark::kMicrosecond);
+
+void merge(benchmark::State& state, make_change make, std::string_view at, bool held, bool wins) {
+    constexpr int count = 200;
+    const auto given = changes_in(body_of(count, make, at));
+    const auto before = held ? held_records(count) : sync::record_map{};
+    std::size_t rows = 0;
+    for (auto _ : state) {
+        state.PauseTiming();
+        auto changes = given;
+        auto records = before;
+        state.ResumeTiming();
+        const auto merged = sync::merge_push(std::move(changes), author, terms, records);
+        rows = merged.rows.size();
+    }
+    if (rows != (wins ? std::size_t{count} : 0)) state.SkipWithError("the push did not end as it should");
+    state.SetItemsProcessed(state.iterations() * count);
+}
+BENCHMARK_CAPTURE(merge, 200_new, sample_insert, held_time, false, true)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(merge, 200_winning, sample_update, later, true, true)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(merge, 200_losing, sample_update, earlier, true, false)->Unit(benchmark::kMicrosecond);
+
+void answer_to_json(benchmark::State& state) {
+    constexpr int count = 1'000;
+    sync::answer answer;
+    answer.server_changes = server_changes(count);
+    std::size_t bytes = 0;
+    for (auto _ : state) bytes = sync::to_json(answer).size();
+    state.SetItemsProcessed(state.iterations() * count);
+    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(bytes));
+}
+BENCHMARK(answer_to_json)->Name("answer_to_json/1000")->Unit(benchmark::kMicrosecond);
+
+void parse_since(benchmark::State& state) {
+    for (auto _ : state) benchmark::DoNotOptimize(sync::parse_since("2026-01-31T09:00:00.123456Z"));
+}
+BENCHMARK(parse_since);
+
+void parse_instant(benchmark::State& state, std::string_view text) {
+    for (auto _ : state) benchmark::DoNotOptimize(sync::parse_instant(text));
+}
+BENCHMARK_CAPTURE(parse_instant, utc, "2026-01-31T09:00:00.123Z");
+BENCHMARK_CAPTURE(parse_instant, offset, "2026-01-31T09:00:00.123456789+05:30");
+
+void record_from_stored(benchmark::State& state) {
+    const auto records = held_records(1);
+    const auto stored = sync::to_stored(records.begin()->second, author.user, false);
+    for (auto _ : state) benchmark::DoNotOptimize(sync::from_stored(stored.values, stored.meta, author.user));
+}
+BENCHMARK(record_from_stored);
+
+void record_to_stored(benchmark::State& state) {
+    const auto records = held_records(1);
+    for (auto _ : state)
+        benchmark::DoNotOptimize(sync::to_stored(records.begin()->second, author.user, false));
+}
+BENCHMARK(record_to_stored);
+
+void verify_token(benchmark::State& state) {
+    const testing::signing_key key{7};
+    gate::key_set keys{[&]() -> gate::fetch_result {
+        return gate::http_reply{200, testing::jwks(key.jwk("main"))};
+    }};
+    const auto token = testing::make_token(key, R"({"alg":"EdDSA","kid":"main","typ":"JWT"})",
+                                           R"({"sub":"user-1","exp":1800000600})");
+    constexpr std::chrono::sys_seconds now{1'800'000'000s};
+    for (auto _ : state)
+        if (!gate::verify_token(token, keys, now, {})) state.SkipWithError("the token is refused");
+}
+BENCHMARK(verify_token)->Unit(benchmark::kMicrosecond);
+
+} // namespace
+} // namespace mana::bench
+
+BENCHMARK_MAIN();
