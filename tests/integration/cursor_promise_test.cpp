@@ -101,7 +101,7 @@ struct wall_clock_that_jumps {
 struct scene {
     std::vector<device> writers;
     std::vector<store::reader> readers;
-    int pushes = 60;
+    int pushes = number_from("MANA_TEST_PUSHES", 60); ///< of each writer; fewer with sanitizers
 };
 
 void every_reader_sees_every_row_once_and_in_order(const scene& played) {

@@ -30,6 +30,11 @@ std::string required_environment(const char* name) {
     return value;
 }
 
+int number_from(const char* name, int otherwise) {
+    const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nothing sets it
+    return value != nullptr ? std::stoi(value) : otherwise;
+}
+
 std::string fresh(std::string_view name) {
     return std::string(name) + "-" + to_string(boost::uuids::random_generator{}());
 }

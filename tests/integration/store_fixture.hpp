@@ -15,6 +15,9 @@ namespace mana::tests {
 /// An environment variable that ./dev test sets. Throws where it is missing.
 std::string required_environment(const char* name);
 
+/// A number from the environment, where it is set.
+int number_from(const char* name, int otherwise);
+
 /// "name-<random>"
 std::string fresh(std::string_view name);
 

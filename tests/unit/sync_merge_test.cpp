@@ -35,6 +35,7 @@ class merge : public ::testing::Test {
         auto outcome = merge_push(std::move(read->changes), author, {time(clock), 24h}, records_);
         for (auto it = records_.begin(); it != records_.end();) {
             auto& [key, state] = *it;
+            replaced_ = state.replaced;
             state.touched = state.replaced = false;
             for (auto& [name, field] : state.fields) field.fresh = field.dirty = false;
             const bool lives = !state.fields.empty() || state.tombstone || before.contains(key);
@@ -83,6 +84,7 @@ class merge : public ::testing::Test {
 
     std::optional<std::vector<std::string>> spaces_;
     record_map records_;
+    bool replaced_ = false; ///< what the last push said of the last record
 };
 
 // What wins.
@@ -168,7 +170,8 @@ TEST_F(merge, an_add_that_an_earlier_edit_in_the_queue_outlives_is_answered_with
 
 TEST_F(merge, a_hard_delete_keeps_the_writes_before_it_from_those_after_it) {
     push("A", "09:00",
-         update(set("f", "1", "10:00")) + "," + hard_delete() + "," + update(set("g", "2", "09:30")));
+         update(set("f", "1", "10:00") + "," + set("g", "1", "10:00")) + "," + hard_delete() + "," +
+             update(set("g", "2", "09:30")));
     EXPECT_EQ(value("f"), "none");
     EXPECT_EQ(value("g"), "2");
 }
@@ -214,6 +217,12 @@ TEST_F(merge, a_tombstone_beats_older_writes_and_untimed_inserts) {
     EXPECT_EQ(outcome.lost[0].reason, "tombstone");
 }
 
+TEST_F(merge, a_tombstone_never_goes_back) {
+    push("A", "10:00", hard_delete());
+    push("A", "09:00", hard_delete());
+    EXPECT_EQ(record().tombstone, time("10:00"));
+}
+
 TEST_F(merge, a_later_write_revives_the_record_with_its_own_fields) {
     push("A", "09:00", update(set("f", "1", "08:00") + "," + set("g", "1", "08:00")));
     push("A", "10:00", hard_delete());
@@ -237,6 +246,7 @@ TEST_F(merge, a_later_object_removes_older_inner_values) {
     push("A", "09:00", update(set("rec.int", "2", "08:00") + "," + set("recent", "1", "08:00")));
     push("B", "09:01", update(set("rec", "null", "08:01")));
     EXPECT_EQ(value("rec.int"), "none");
+    EXPECT_TRUE(replaced_) << "adding to what is stored would keep it";
     EXPECT_EQ(value("recent"), "1") << "a name that only begins alike lies not inside";
 }
 

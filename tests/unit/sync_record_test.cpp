@@ -92,12 +92,15 @@ TEST(sync_record, a_path_is_set_as_a_client_sets_it) {
     record_state state;
     state.fields["null"] = field("null", nine);
     state.fields["null.in"] = field("1", ten);
+    state.fields["empty"] = field("\"\"", nine);
+    state.fields["empty.in"] = field("1", ten);
     state.fields["list"] = field("[1,2]", nine);
     state.fields["list.1"] = field("9", ten);
     state.fields["text"] = field("\"t\"", nine);
     state.fields["text.in"] = field("1", ten);
-    EXPECT_EQ(to_json_text(value_at(state, "null")), R"({"in":1})")
-        << "what is false on the way becomes an object";
+    for (const auto* name : {"null", "empty"})
+        EXPECT_EQ(to_json_text(value_at(state, name)), R"({"in":1})")
+            << "what is false on the way becomes an object";
     EXPECT_EQ(to_json_text(value_at(state, "list")), "[1,9]");
     EXPECT_EQ(to_json_text(value_at(state, "text")), "\"t\"") << "another value stays";
     EXPECT_EQ(to_json_text(value_at(state, "text.in")), "1") << "what is held there is held, shown or not";

@@ -106,10 +106,10 @@ TEST(sync_wire, an_undelete_brings_all_fields) {
 TEST(sync_wire, dotted_fields_follow_in_a_change_of_their_own_outer_ones_first) {
     EXPECT_EQ(
         emitted(
-            operation::update, R"({"a.b.c":2,"a.b":{},"a":{}})",
-            R"({"a":"2019-01-01T00:00:00.000Z","a.b":"2019-01-01T00:00:00.000Z","a.b.c":"2019-01-01T00:00:00.000Z"})"),
-        head + R"("op":"update","fields":{"a":{"value":{},"at":"2019-01-01T00:00:00.000Z"}}},)" + head +
-            R"("op":"update","fields":{"a.b":{"value":{},"at":"2019-01-01T00:00:00.000Z"},)"
+            operation::update, R"({"a.b.c":2,"a.c":{},"b":{}})",
+            R"({"a.b.c":"2019-01-01T00:00:00.000Z","a.c":"2019-01-01T00:00:00.000Z","b":"2019-01-01T00:00:00.000Z"})"),
+        head + R"("op":"update","fields":{"b":{"value":{},"at":"2019-01-01T00:00:00.000Z"}}},)" + head +
+            R"("op":"update","fields":{"a.c":{"value":{},"at":"2019-01-01T00:00:00.000Z"},)"
             R"("a.b.c":{"value":2,"at":"2019-01-01T00:00:00.000Z"}}})");
 }
 
