@@ -1,11 +1,11 @@
 // mana-sync-worker: answers push and pull, behind nginx. Only wires the parts together.
 
-#include "fcgi_worker/listening_socket.hpp"
 #include "fcgi_worker/master.hpp"
 #include "fcgi_worker/worker.hpp"
 #include "shared/gate/key_set.hpp"
 #include "shared/runtime/command_line.hpp"
 #include "shared/runtime/configuration.hpp"
+#include "shared/runtime/listening_socket.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/signals.hpp"
 
@@ -17,8 +17,11 @@ namespace {
 namespace runtime = mana::runtime;
 using namespace mana::fcgi_worker;
 
+// Small: in a deep one requests would wait until their senders are gone, and be served for nobody.
+constexpr int backlog = 128;
+
 void serve(const runtime::configuration& settings) {
-    const listening_socket listener{settings.worker_socket};
+    const runtime::listening_socket listener{"WORKER_SOCKET", settings.worker_socket, backlog};
     // Fetched once here, the keys are there in every worker from its first request on.
     mana::gate::key_set keys{mana::gate::jwks_over_http(settings.jwks_url)};
     if (!keys.refresh(mana::gate::key_set::clock::now()))

@@ -1,6 +1,8 @@
 // Where connections come in: one unix socket, made here or handed over by systemd.
 #pragma once
 
+#include "shared/runtime/listening_socket.hpp"
+
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -16,14 +18,8 @@ class listener {
     /// Called on the io thread with each new connection.
     using receiver = std::function<void(socket connected)>;
 
-    /// Takes systemd's socket where LISTEN_FDS hands over one; else listens at `path` with mode 0660,
-    /// replacing what a hub that died left there. Throws std::system_error, or std::runtime_error where
-    /// another program listens there or something else than a socket is in the way. Call before threads
-    /// start: it sets the process's umask.
+    /// Takes systemd's socket, or listens at `path`: see runtime::listening_socket, also for what it throws.
     listener(boost::asio::io_context& io, const std::string& path);
-    listener(const listener&) = delete;
-    listener& operator=(const listener&) = delete;
-    ~listener();
 
     /// Once.
     void start(receiver receives);
@@ -31,13 +27,11 @@ class listener {
     void stop();
 
   private:
+    runtime::listening_socket door_; // its file; the descriptor is the acceptor's
     boost::asio::local::stream_protocol::acceptor acceptor_;
     boost::asio::steady_timer retry_;
-    receiver receives_;    // constant after start()
-    std::string own_path_; // empty: the socket is systemd's, or is gone
+    receiver receives_; // constant after start()
 
-    void bind_to(const std::string& path);
-    void remove_path() noexcept;
     void accept_next();
 };
 

@@ -32,7 +32,8 @@ select set_config('app.current_user_id', $1, true),
        set_config('enable_incremental_sort', 'off', true),
        set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true),
-       set_config('jit', 'off', true))"};
+       set_config('jit', 'off', true),
+       set_config('plan_cache_mode', 'force_generic_plan', true))"};
 
 constexpr std::array transaction_statement_list{begin_statement, settings_statement, commit_statement,
                                                 rollback_statement};

@@ -32,6 +32,11 @@ struct pending_change {
     std::vector<pending_write> writes;
 };
 
+/// Records in the order of their keys, so that the same push is always answered the same way.
+struct by_key {
+    bool operator()(const record_key* a, const record_key* b) const { return *a < *b; }
+};
+
 instant later(instant a, std::optional<instant> b) {
     return b ? std::max(a, *b) : a;
 }
@@ -60,8 +65,8 @@ class push_merge {
     record_map& records_;
     std::vector<pending_change> pending_;
     merge_outcome out_;
-    std::map<const record_key*, change_heading> reset_; ///< records whose author is told all anew
-    std::map<const record_key*, std::pair<change_heading, std::set<std::string>>>
+    std::map<const record_key*, change_heading, by_key> reset_; ///< records whose author is told all anew
+    std::map<const record_key*, std::pair<change_heading, std::set<std::string>>, by_key>
         retold_; ///< … or these root fields
 
     void place(change given) {

@@ -18,7 +18,7 @@ struct record_key {
     std::string scope;
     std::string table;
     std::string record_id;
-    auto operator<=>(const record_key&) const = default;
+    auto operator<=>(const record_key&) const = default; // NOLINT(modernize-use-nullptr): clang-tidy 14 errs
 };
 
 /// "u:<user>": what a user alone reads and writes.

@@ -14,7 +14,6 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -60,48 +59,28 @@ std::string fill_in(std::string_view sql, const std::vector<std::string>& expres
     return out.substr(out.find_first_not_of('\n')) + ";\n";
 }
 
-/// An array literal of PostgreSQL's.
-std::string array_literal(const std::vector<std::string>& items) {
-    std::string out = "{";
-    for (const auto& item : items) {
-        if (out.size() > 1) out += ',';
-        out += '"';
-        for (const char letter : item) {
-            if (letter == '"' || letter == '\\') out += '\\';
-            out += letter;
-        }
-        out += '"';
-    }
-    return out + '}';
-}
-
-/// A column of the log, or of the record states, as a push of `count` new records writes it.
-std::string column(const std::string& name, int count) {
-    std::vector<std::string> texts;
+/// What a push of a new record writes into a column of the log, or of the record states.
+std::string value_of(const std::string& column) {
     const auto now = sample_time();
-    for (int i = 0; i < count; ++i)
-        texts.push_back(sample_insert("0123456789abcdef0123456789abcdef", now, i));
-    std::vector<std::string> items;
-    for (const auto& text : texts) {
-        const auto read = sync::parse_push(push_body("client", "", {text}), "", {});
-        if (!read) throw std::runtime_error("the sample push is not accepted");
-        sync::record_map records;
-        const auto merged = sync::merge_push(read->changes, {"user", "client", std::nullopt},
-                                             {*sync::parse_instant(now), std::chrono::hours{24}}, records);
-        const auto& row = merged.rows.at(0);
-        const sync::json_value data{row.data};
-        const sync::json_value meta{row.field_meta};
-        const auto stored = sync::to_stored(records.begin()->second, "user", true);
-        const std::map<std::string, std::string> columns{
-            {"data", sync::to_json_text(data)},
-            {"field_meta", sync::to_json_text(meta)},
-            {"bytes", std::to_string(sync::stored_size(data) + sync::stored_size(meta))},
-            {"record_data", stored.values},
-            {"record_meta", stored.meta},
-        };
-        items.push_back(columns.at(name));
-    }
-    return array_literal(items);
+    const auto body = push_body("client", "", {sample_insert("0123456789abcdef0123456789abcdef", now, 1)});
+    auto read = sync::parse_push(body, "", {});
+    if (!read) throw std::runtime_error("the sample push is not accepted");
+    sync::record_map records;
+    const auto merged = sync::merge_push(std::move(read->changes), {"user", "client", std::nullopt},
+                                         {*sync::parse_instant(now), std::chrono::hours{24}}, records);
+    const sync::json_value data{merged.rows.at(0).data};
+    const sync::json_value meta{merged.rows.at(0).field_meta};
+    const auto stored = sync::to_stored(records.begin()->second, "user", true);
+    const std::map<std::string, std::string> values{
+        {"data", sync::to_json_text(data)},
+        {"field_meta", sync::to_json_text(meta)},
+        {"bytes", std::to_string(sync::stored_size(data) + sync::stored_size(meta))},
+        {"record_data", stored.values},
+        {"record_meta", stored.meta},
+    };
+    const auto found = values.find(column);
+    if (found == values.end()) throw std::runtime_error("there is no such column");
+    return found->second;
 }
 
 int run(int argc, char** argv) {
@@ -109,17 +88,14 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     std::string name;
     std::vector<std::string> expressions;
-    int count = 0;
     auto* const sql = app.add_subcommand("sql", "A statement, its parameters replaced by expressions");
     sql->add_option("name", name, "The statement's name")->required();
     sql->add_option("expressions", expressions, "One for each parameter");
-    auto* const values =
-        app.add_subcommand("column", "A column of a push of new records, as an array literal");
-    values->add_option("name", name, "data, field_meta, bytes, record_data or record_meta")->required();
-    values->add_option("count", count, "How many rows")->required()->check(CLI::Range(1, 10'000));
+    auto* const value = app.add_subcommand("value", "What a push of a new record writes into a column");
+    value->add_option("name", name, "data, field_meta, bytes, record_data or record_meta")->required();
     CLI11_PARSE(app, argc, argv);
     try {
-        const auto text = sql->parsed() ? fill_in(sql_of(name), expressions) : column(name, count);
+        const auto text = sql->parsed() ? fill_in(sql_of(name), expressions) : value_of(name);
         return std::fputs(text.c_str(), stdout) < 0 ? 1 : 0;
     } catch (const std::exception& failed) {
         std::fprintf(stderr, "statements: %s: %s\n", name.c_str(), failed.what());

@@ -217,6 +217,12 @@ TEST_F(merge, a_tombstone_beats_older_writes_and_untimed_inserts) {
     EXPECT_EQ(outcome.lost[0].reason, "tombstone");
 }
 
+TEST_F(merge, a_write_that_meets_a_tombstone_is_answered_with_a_reset) {
+    push("A", "10:00", hard_delete());
+    push("A", "10:05", update(set("g", "2", "10:01")));
+    EXPECT_EQ(repairs(push("B", "10:06", update(set("f", "1", "09:00")))), "delete | g=2");
+}
+
 TEST_F(merge, a_tombstone_never_goes_back) {
     push("A", "10:00", hard_delete());
     push("A", "09:00", hard_delete());

@@ -1,4 +1,4 @@
-#include "fcgi_worker/listening_socket.hpp"
+#include "shared/runtime/listening_socket.hpp"
 
 #include <cerrno>
 #include <cstdlib>
@@ -12,18 +12,14 @@
 #include <system_error>
 #include <unistd.h>
 
-namespace mana::fcgi_worker {
+namespace mana::runtime {
 namespace {
 
-using runtime::unique_fd;
-
-// Small: in a deep one requests would wait until their senders are gone, and be served for nobody.
-constexpr int backlog = 128;
 constexpr int first_systemd_fd = 3;
 constexpr mode_t all_but_0660 = 0117;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
-    throw std::runtime_error{"WORKER_SOCKET: " + path + ": " + why};
+    throw std::runtime_error{path + ": " + why};
 }
 
 std::string error_text(int error) {
@@ -59,7 +55,7 @@ void remove_if_stale(const std::string& path, const sockaddr_un& address) {
     if (::unlink(path.c_str()) != 0) refuse(path, "cannot remove the stale socket: " + error_text(errno));
 }
 
-unique_fd open_at(const std::string& path) {
+unique_fd open_at(const std::string& path, int backlog) {
     const sockaddr_un address = address_of(path);
     remove_if_stale(path, address);
     unique_fd made = new_socket(path);
@@ -93,17 +89,21 @@ unique_fd take_from_systemd() {
 
 } // namespace
 
-listening_socket::listening_socket(const std::string& path) {
-    if (systemd_has_one()) {
-        fd_ = take_from_systemd();
-        return;
-    }
-    fd_ = open_at(path);
-    path_ = path;
+listening_socket::listening_socket(std::string_view variable, const std::string& path, int backlog) try
+    : from_systemd_(systemd_has_one()) {
+    fd_ = from_systemd_ ? take_from_systemd() : open_at(path, backlog);
+    if (!from_systemd_) path_ = path;
+} catch (const std::runtime_error& failed) {
+    throw std::runtime_error{std::string{variable} + ": " + failed.what()};
 }
 
 listening_socket::~listening_socket() {
-    if (!path_.empty()) ::unlink(path_.c_str());
+    remove_path();
 }
 
-} // namespace mana::fcgi_worker
+void listening_socket::remove_path() noexcept {
+    if (!path_.empty()) ::unlink(path_.c_str());
+    path_.clear();
+}
+
+} // namespace mana::runtime
