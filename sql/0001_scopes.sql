@@ -12,23 +12,24 @@ end
 $$;
 grant usage on schema public to mana_sync_service;
 
--- The spaces of app.current_user_space_ids, an array literal: {a,"b c"}.
-create function current_space_ids() returns text[]
-    language sql stable parallel safe
-    set search_path = pg_catalog, pg_temp
-as $$
-    select coalesce(nullif(current_setting('app.current_user_space_ids', true), ''), '{}')::text[]
-$$;
-
 -- A scope is what one lock guards and one cursor orders: "u:<user>" is a user's own, "s:<space>" a shared space's.
 -- No user, no scope: a statement that forgot to say who asks sees nothing.
+-- app.current_user_space_ids is an array literal: {a,"b c"}. In plpgsql, whose plans stay with the session: every
+-- statement of the service calls it once.
 create function current_scopes() returns text[]
-    language sql stable parallel safe
+    language plpgsql stable parallel safe
     set search_path = pg_catalog, pg_temp
 as $$
-    select case
-        when coalesce(current_setting('app.current_user_id', true), '') = '' then '{}'::text[]
-        else array['u:' || current_setting('app.current_user_id')]
-             || array(select 's:' || space from unnest(public.current_space_ids()) as space)
-    end
+declare
+    user_id constant text := coalesce(current_setting('app.current_user_id', true), '');
+    spaces constant text := coalesce(current_setting('app.current_user_space_ids', true), '');
+begin
+    if user_id = '' then
+        return '{}';
+    end if;
+    if spaces in ('', '{}') then
+        return array['u:' || user_id];
+    end if;
+    return array['u:' || user_id] || array(select 's:' || space from unnest(spaces::text[]) as space);
+end
 $$;

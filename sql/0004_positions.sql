@@ -4,6 +4,8 @@
 
 -- One clock for all scopes, in microseconds since the epoch. A sequence: what it has given out stays given out when a
 -- transaction rolls back, and a commit that follows makes it survive a crash.
+-- The small functions here set no search_path, so that PostgreSQL can put their bodies in place of their calls: one that
+-- it cannot is parsed and planned again at each call. Those who call them do set it.
 create sequence sync_positions as bigint minvalue 0 start with 0;
 do $$
 begin
@@ -16,14 +18,12 @@ grant select on sequence sync_positions to mana_sync_service;
 -- The database host's clock, in microseconds since the epoch: a function of its own, so that a test can set it back.
 create function wall_clock() returns bigint
     language sql volatile parallel safe
-    set search_path = pg_catalog, pg_temp
 as $$
     select (extract(epoch from clock_timestamp()) * 1000000)::bigint
 $$;
 
 create function position_at(micros bigint) returns timestamptz
     language sql immutable parallel safe
-    set search_path = pg_catalog, pg_temp
 as $$
     select timestamptz 'epoch' + micros * interval '1 microsecond'
 $$;
@@ -55,7 +55,6 @@ grant execute on function take_positions(int) to mana_sync_service;
 
 create function scope_lock(app text, scope text) returns bigint
     language sql immutable parallel safe
-    set search_path = pg_catalog, pg_temp
 as $$
     select hashtextextended(app || E'\x1f' || scope, 7161702)
 $$;
