@@ -277,7 +277,18 @@ class push_attempt {
         } catch (const postgres_error& failed) {
             if (!committed_ || failed.next() != remedy::retry_now) throw;
         }
-        return read_page(on_, author, wanted, bound_, until_);
+        return read_page_of_committed(author, wanted);
+    }
+
+    /// Whatever fails now, the push must not be run again here: its client sends it again, and nothing
+    /// changes.
+    sync::answer read_page_of_committed(const reader& author, const page_request& wanted) {
+        try {
+            return read_page(on_, author, wanted, bound_, until_);
+        } catch (const postgres_error& failed) {
+            const bool tried_enough = failed.next() == remedy::retry_now;
+            throw postgres_error(tried_enough ? remedy::retry_later : failed.next(), failed.what());
+        }
     }
 
     [[nodiscard]] committed_push what_was_committed(const std::vector<rows>& results) const {
@@ -311,6 +322,7 @@ class push_attempt {
                 committed.tables.insert(place, row.heading.table);
         }
         std::vector<committed_scope> all;
+        all.reserve(by_scope.size());
         for (auto& [scope, committed] : by_scope) all.push_back(std::move(committed));
         return all;
     }

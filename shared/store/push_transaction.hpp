@@ -43,7 +43,7 @@ struct committed_push {
     std::size_t capped = 0;              ///< claims further ahead than max_clock_skew
 };
 
-/// Called once, right after the COMMIT: others are told while the author's page is still being read. Must not
+/// Called right after the COMMIT: others are told while the author's page is still being read. Must not
 /// throw.
 using on_commit = std::function<void(const committed_push&)>;
 
