@@ -2,11 +2,11 @@
 #pragma once
 
 #include "fcgi_worker/call.hpp"
-#include "fcgi_worker/database.hpp"
+#include "shared/store/database.hpp"
 
 namespace mana::fcgi_worker {
 
 // 200, or 400 where the query cannot be read. Throws postgres_error.
-[[nodiscard]] http_response pull(const call& made, database& tables);
+[[nodiscard]] http_response pull(const call& made, store::database& tables);
 
 } // namespace mana::fcgi_worker

@@ -27,7 +27,7 @@ void log_capped(const call& made, std::size_t fields) noexcept {
 
 } // namespace
 
-push_handler::push_handler(database& tables, store::publisher& announcer, store::push_terms terms)
+push_handler::push_handler(store::database& tables, store::publisher& announcer, store::push_terms terms)
     : tables_{tables}, announcer_{announcer}, terms_{terms} {}
 
 http_response push_handler::handle(const call& made, std::string_view body) {

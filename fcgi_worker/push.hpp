@@ -2,8 +2,8 @@
 #pragma once
 
 #include "fcgi_worker/call.hpp"
-#include "fcgi_worker/database.hpp"
 #include "shared/runtime/log.hpp"
+#include "shared/store/database.hpp"
 #include "shared/store/publisher.hpp"
 #include "shared/store/push_transaction.hpp"
 
@@ -15,7 +15,7 @@ namespace mana::fcgi_worker {
 // One a worker. `tables` and `announcer` stay the caller's and outlive it.
 class push_handler {
   public:
-    push_handler(database& tables, store::publisher& announcer, store::push_terms terms);
+    push_handler(store::database& tables, store::publisher& announcer, store::push_terms terms);
 
     // 200, or 400 where the body cannot be read. Throws postgres_error: then the push may have been stored,
     // and its retry is harmless (SPEC §3 rule 3). Whether Redis heard of it makes no difference to the
@@ -25,7 +25,7 @@ class push_handler {
   private:
     void announce(const call& made, const std::string& client, const store::committed_push& done) noexcept;
 
-    database& tables_;
+    store::database& tables_;
     store::publisher& announcer_;
     const store::push_terms terms_;
     runtime::log::limiter untold_{std::chrono::seconds{10}};

@@ -1,6 +1,7 @@
 #include "fcgi_worker/routes.hpp"
 
 #include "shared/gate/token.hpp"
+#include "shared/http/names.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -21,20 +22,13 @@ struct route {
 
 constexpr std::string_view prefix = "/sync/";
 constexpr std::string_view pull_suffix = "/pull";
-constexpr std::size_t longest_app = 128;
-constexpr std::string_view app_letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
-
-bool is_app(std::string_view name) {
-    return !name.empty() && name.size() <= longest_app &&
-           name.find_first_not_of(app_letters) == std::string_view::npos;
-}
 
 std::optional<route> find_route(std::string_view path) {
     if (!path.starts_with(prefix)) return std::nullopt;
     path.remove_prefix(prefix.size());
     const bool pulls = path.ends_with(pull_suffix);
     if (pulls) path.remove_suffix(pull_suffix.size());
-    if (!is_app(path)) return std::nullopt;
+    if (!http::is_app(path)) return std::nullopt;
     return route{pulls ? endpoint::pull : endpoint::push, std::string{path}};
 }
 
@@ -77,7 +71,7 @@ constexpr std::string_view later = "the service cannot answer right now, try aga
 
 } // namespace
 
-routes::routes(gate::key_set& keys, database& tables, push_handler& pushes,
+routes::routes(gate::key_set& keys, store::database& tables, push_handler& pushes,
                std::chrono::milliseconds patience)
     : keys_{keys}, tables_{tables}, pushes_{pushes}, patience_{patience} {}
 

@@ -20,7 +20,8 @@ using body_reader = std::function<body_result(deadline until)>;
 // One a worker. The references stay the caller's and outlive it.
 class routes {
   public:
-    routes(gate::key_set& keys, database& tables, push_handler& pushes, std::chrono::milliseconds patience);
+    routes(gate::key_set& keys, store::database& tables, push_handler& pushes,
+           std::chrono::milliseconds patience);
 
     // Always a response, whatever happens: one line is logged for each 5xx. A request that has waited for
     // longer than `patience` is answered 503 untouched, as nobody may be there for the answer; every other
@@ -32,7 +33,7 @@ class routes {
     [[nodiscard]] http_response failed(const http_request& request, int status, std::string_view reason);
 
     gate::key_set& keys_;
-    database& tables_;
+    store::database& tables_;
     push_handler& pushes_;
     const std::chrono::milliseconds patience_;
     runtime::log::limiter unavailable_{std::chrono::seconds{1}};

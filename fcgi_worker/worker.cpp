@@ -1,12 +1,14 @@
 #include "fcgi_worker/worker.hpp"
 
-#include "fcgi_worker/database.hpp"
 #include "fcgi_worker/fastcgi_request.hpp"
 #include "fcgi_worker/push.hpp"
 #include "fcgi_worker/routes.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/unique_fd.hpp"
+#include "shared/store/database.hpp"
+#include "shared/store/page_reader.hpp"
 #include "shared/store/publisher.hpp"
+#include "shared/store/push_transaction.hpp"
 
 #include <array>
 #include <cerrno>
@@ -32,6 +34,7 @@ constexpr std::chrono::milliseconds slack{
 store::postgres_settings postgres_of(const runtime::configuration& settings) {
     store::postgres_settings made;
     made.url = settings.database_url;
+    made.application = "mana-sync-worker";
     made.prepared = settings.prepared_statements;
     made.connect_timeout = connect_timeout;
     made.statement_timeout = settings.statement_timeout;
@@ -97,8 +100,11 @@ class worker {
   public:
     worker(const runtime::configuration& settings, int listener, gate::key_set& keys)
         : patience_{settings.statement_timeout + slack}, doorbell_{listener}, request_{listener},
-          tables_{postgres_of(settings)}, announcer_{settings.redis_url},
-          pushes_{tables_, announcer_, terms_of(settings)}, routes_{keys, tables_, pushes_, patience_} {}
+          tables_{postgres_of(settings), {store::push_statements(), store::page_statements()}},
+          announcer_{settings.redis_url}, pushes_{tables_, announcer_, terms_of(settings)}, routes_{
+                                                                                                keys, tables_,
+                                                                                                pushes_,
+                                                                                                patience_} {}
 
     void run() {
         while (doorbell_.wait()) {
@@ -134,7 +140,7 @@ class worker {
     const std::chrono::milliseconds patience_;
     doorbell doorbell_;
     fastcgi_request request_;
-    database tables_;
+    store::database tables_;
     store::publisher announcer_;
     push_handler pushes_;
     routes routes_;

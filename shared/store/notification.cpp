@@ -1,5 +1,7 @@
 #include "shared/store/notification.hpp"
 
+#include "shared/sync/cursor.hpp"
+
 #include <boost/crc.hpp>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -71,6 +73,13 @@ bool is_contract_version(const json::object& payload) {
     return version != nullptr && version->is_int64() && version->get_int64() == contract_version;
 }
 
+/// Not of the first contract: who published without it is understood too.
+std::optional<sync::position> time_in(const json::value& text) {
+    if (!text.is_string()) return std::nullopt;
+    const auto read = sync::parse_since({text.get_string().data(), text.get_string().size()}).at;
+    return read == sync::position{} ? std::nullopt : std::optional{read};
+}
+
 /// Said in full, since a notification can be made of a string too.
 boost::system::result<notification, std::string> refused(std::string why) {
     return {boost::system::in_place_error, std::move(why)};
@@ -92,14 +101,11 @@ std::string channel_name(unsigned number) {
 std::string to_json(const notification& told) {
     json::array tables;
     for (const std::string& table : told.tables) tables.emplace_back(table);
-    return json::serialize(json::object{{"v", contract_version},
-                                        {"scope", told.scope},
-                                        {"user", told.user},
-                                        {"app", told.app},
-                                        {"tables", std::move(tables)},
-                                        {"client", told.client},
-                                        {"count", told.count},
-                                        {"cursor", told.cursor}});
+    json::object payload{{"v", contract_version}, {"scope", told.scope},         {"user", told.user},
+                         {"app", told.app},       {"tables", std::move(tables)}, {"client", told.client},
+                         {"count", told.count},   {"cursor", told.cursor}};
+    if (told.published_at) payload["publishedAt"] = sync::to_text(sync::cursor{*told.published_at, false});
+    return json::serialize(payload);
 }
 
 boost::system::result<notification, std::string> parse_notification(std::string_view text) {
@@ -117,6 +123,8 @@ boost::system::result<notification, std::string> parse_notification(std::string_
     told.client = payload.text("client");
     told.count = payload.number("count");
     told.cursor = payload.text("cursor");
+    if (const json::value* const at = parsed.get_object().if_contains("publishedAt"))
+        told.published_at = time_in(*at);
     if (payload.error()) return refused(*payload.error());
     return told;
 }

@@ -2,9 +2,12 @@
 // docs/protocol.md.
 #pragma once
 
+#include "shared/sync/time.hpp"
+
 #include <boost/system/result.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +15,7 @@
 namespace mana::store {
 
 /// One committed push, as one scope hears of it. JSON:
-/// {"v":1,"scope","user","app","tables":[…],"client","count","cursor"}
+/// {"v":1,"scope","user","app","tables":[…],"client","count","cursor","publishedAt"}
 struct notification {
     std::string scope; ///< "u:<user>" or "s:<space>"
     std::string user;  ///< who pushed
@@ -21,6 +24,8 @@ struct notification {
     std::string client;              ///< the pushing client; may be empty
     std::size_t count = 0;           ///< rows of the log
     std::string cursor;              ///< position of the newest of them, RFC 3339 with six digits
+    /// When it was handed to Redis, by the clock of the one who did; none where Redis did not carry it.
+    std::optional<sync::position> published_at = std::nullopt;
 };
 
 /// Subscribers listen on all of a fixed set of channels: "mana-sync:1:00" … "mana-sync:1:63", by a hash of

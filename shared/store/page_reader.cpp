@@ -18,10 +18,11 @@ select (extract(epoch from horizon) * 1000000)::bigint, (extract(epoch from newe
 from read_horizon($1, $2, coalesce((select created_at from sync_changes where id = $3::uuid), $4::timestamptz)))"};
 
 // $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the
-// reader, $8 whether own rows are brought, up to $9, $10 the table (see page_of_table).
+// reader, $8 whether own rows are brought, up to $9, $10 the tables (see page_of_tables).
 //
-// Each scope is walked along its index for one row more than the page may have; the walks are merged and cut
-// by rows, then by bytes. The record's state is looked up by key for what rules 7 and 8 need of it.
+// Each scope (or each table of each scope) is walked along its index for one row more than the page may have;
+// the walks are merged and cut by rows, then by bytes. The record's state is looked up by key for what rules
+// 7 and 8 need of it.
 constexpr std::string_view page_sql_head = R"(
 select id, (extract(epoch from created_at) * 1000000)::bigint, table_name, record_id, op, data::text, field_meta::text,
        schema_version, actor::text, origin, space_id, found,
@@ -33,7 +34,8 @@ from (
     select page.*, sum(bytes) over (order by created_at rows unbounded preceding) as running, count(*) over () as found
     from (
         select walk.*
-        from unnest($2::text[]) as reader(scope)
+        from unnest($2::text[]) as reader(scope))";
+constexpr std::string_view walk_sql = R"(
         cross join lateral (
             select change.*, record.deleted, record.data as record_data, record.meta as record_meta
             from sync_changes as change
@@ -49,7 +51,7 @@ from (
               and not ($6 <> '' and change.client_id = $6 and change.user_id = $7
                        and not change.told and not coalesce(record.marked, false)
                        and not ($8::boolean and change.created_at <= $9::timestamptz)))";
-constexpr std::string_view page_sql_tail = R"(
+constexpr std::string_view cut_sql = R"(
             order by change.created_at
             limit $4::int + 1
         ) as walk
@@ -61,17 +63,20 @@ where running <= $5::bigint or running = bytes
 order by created_at
 limit $4::int)";
 
-// Two statements, since a plan that serves "one table or all" would walk the wrong index for one of them.
+// Two statements, since a plan that serves "some tables or all" would walk the wrong index for one of them.
 const statement& page_of_app() {
-    static const std::string sql = std::string(page_sql_head).append(page_sql_tail);
+    static const std::string sql = std::string(page_sql_head).append(walk_sql).append(cut_sql);
     static const statement made{"page_of_app", sql.c_str()};
     return made;
 }
 
-const statement& page_of_table() {
-    static const std::string sql =
-        std::string(page_sql_head).append(" and change.table_name = $10").append(page_sql_tail);
-    static const statement made{"page_of_table", sql.c_str()};
+const statement& page_of_tables() {
+    static const std::string sql = std::string(page_sql_head)
+                                       .append(" cross join unnest($10::text[]) as wanted(name)")
+                                       .append(walk_sql)
+                                       .append(" and change.table_name = wanted.name")
+                                       .append(cut_sql);
+    static const statement made{"page_of_tables", sql.c_str()};
     return made;
 }
 
@@ -92,10 +97,6 @@ enum page_column {
     record_meta
 };
 
-sync::position position_of(std::int64_t micros) {
-    return sync::position{std::chrono::microseconds{micros}};
-}
-
 sync::json_object object_in(const rows& page, int row, int column) {
     if (page.is_null(row, column)) return {};
     auto value = sync::parse_stored_json(page.text(row, column));
@@ -114,8 +115,8 @@ sync::logged_change change_in(const rows& page, int row) {
     if (!page.is_null(row, actor)) change.heading.actor = sync::parse_stored_json(page.text(row, actor));
     change.op = sync::parse_operation(page.text(row, op)).value_or(sync::operation::update);
     change.data = object_in(page, row, data);
-    change.fields = sync::shown_fields(change.data, object_in(page, row, field_meta),
-                                       position_of(page.number(row, created_at)));
+    change.fields =
+        sync::shown_fields(change.data, object_in(page, row, field_meta), page.position(row, created_at));
     return change;
 }
 
@@ -123,14 +124,16 @@ void append_changes(std::vector<sync::wire_change>& out, const rows& page, int r
     std::optional<sync::record_state> record;
     if (!page.is_null(row, record_data))
         record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
-    for (auto& change : sync::changes_of(change_in(page, row), record ? &*record : nullptr))
+    for (auto& change : sync::changes_of(change_in(page, row), record ? &*record : nullptr)) {
+        change.at = page.position(row, created_at);
         out.push_back(std::move(change));
+    }
 }
 
 } // namespace
 
 std::span<const statement> page_statements() {
-    static const std::array list{horizon_statement, page_of_app(), page_of_table()};
+    static const std::array list{horizon_statement, page_of_app(), page_of_tables()};
     return list;
 }
 
@@ -152,8 +155,9 @@ void send_page(transaction& in, const reader& who, const page_request& wanted,
                                       who.user,
                                       parameter::boolean(bring_own),
                                       own_until};
-    if (wanted.table) parameters.emplace_back(*wanted.table);
-    in.send(wanted.table ? page_of_table() : page_of_app(), parameters);
+    if (wanted.tables.empty()) return in.send(page_of_app(), parameters);
+    parameters.push_back(parameter::array(wanted.tables));
+    in.send(page_of_tables(), parameters);
 }
 
 sync::answer to_answer(const page_request& wanted, const rows& horizon, const rows& page) {
@@ -162,24 +166,29 @@ sync::answer to_answer(const page_request& wanted, const rows& horizon, const ro
     for (int row = 0; row < count; ++row) append_changes(answer.server_changes, page, row);
     answer.has_more = count > 0 && page.number(0, found) > count;
     if (answer.has_more) {
-        answer.synced_until = {position_of(page.number(count - 1, created_at)), wanted.since.from_epoch};
+        answer.synced_until = {page.position(count - 1, created_at), wanted.since.from_epoch};
         return answer;
     }
     // A cursor never goes back, and one beyond the newest position counts as the newest.
-    answer.synced_until.at = std::min(wanted.since.at, position_of(horizon.number(0, 1)));
+    answer.synced_until.at = std::min(wanted.since.at, horizon.position(0, 1));
     if (!horizon.is_null(0, 0))
-        answer.synced_until.at = std::max(answer.synced_until.at, position_of(horizon.number(0, 0)));
+        answer.synced_until.at = std::max(answer.synced_until.at, horizon.position(0, 0));
     return answer;
 }
 
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
                        const std::optional<page_bound>& bound, deadline until) {
-    return with_retries(until, [&] {
-        transaction reading(on, who.user, who.spaces);
-        send_page(reading, who, wanted, bound);
-        const auto results = reading.commit(until);
-        return to_answer(wanted, results.at(0), results.at(1));
-    });
+    try {
+        return with_retries(until, [&] {
+            transaction reading(on, who.user, who.spaces);
+            send_page(reading, who, wanted, bound);
+            const auto results = reading.commit(until);
+            return to_answer(wanted, results.at(0), results.at(1));
+        });
+    } catch (const postgres_error& failed) {
+        if (failed.next() != remedy::in_doubt) throw;
+        throw postgres_error{remedy::reconnect, failed.what()};
+    }
 }
 
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted, deadline until) {

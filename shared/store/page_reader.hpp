@@ -9,12 +9,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace mana::store {
 
 struct page_request {
     std::string app;
-    std::optional<std::string> table; ///< one table (the protocol's `collection`), or all
+    std::vector<std::string> tables; ///< the protocol's collections; none: all of the app's
     sync::cursor since;
     bool include_own = false; ///< do not leave the reader's own changes out
     int rows = 1'000;
@@ -25,7 +26,7 @@ struct page_request {
 std::span<const statement> page_statements();
 
 /// Reads one page in a transaction of its own; locks the scopes only for the moment of reading how far they
-/// go. Throws postgres_error.
+/// go. Throws postgres_error, never in_doubt: what only read can be read again.
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted, deadline until);
 
 /// Up to where the author of a push reads: not beyond its own rows, whose states its repairs were made from.

@@ -135,6 +135,10 @@ std::int64_t rows::number(int row, int column) const {
     return value;
 }
 
+sync::position rows::position(int row, int column) const {
+    return sync::position{std::chrono::microseconds{number(row, column)}};
+}
+
 bool rows::boolean(int row, int column) const {
     return text(row, column) == "t";
 }
@@ -163,7 +167,10 @@ void connection::lose(const std::string& why) {
 
 void connection::connect() {
     const deadline until = std::chrono::steady_clock::now() + settings_.connect_timeout;
-    conn_.reset(PQconnectStart(settings_.url.c_str()));
+    const std::array keys{"fallback_application_name", "dbname", static_cast<const char*>(nullptr)};
+    const std::array values{settings_.application.c_str(), settings_.url.c_str(),
+                            static_cast<const char*>(nullptr)};
+    conn_.reset(PQconnectStartParams(keys.data(), values.data(), 1)); // 1: dbname may be a whole url
     if (!conn_ || PQstatus(conn_.get()) == CONNECTION_BAD)
         lose("cannot connect: " + first_line(conn_ ? PQerrorMessage(conn_.get()) : "out of memory"));
     for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(conn_.get())) {

@@ -95,6 +95,8 @@ class rows {
     /// Views live as long as the rows. A null is empty text, 0 and false.
     [[nodiscard]] std::string_view text(int row, int column) const;
     [[nodiscard]] std::int64_t number(int row, int column) const;
+    /// Of microseconds since the epoch.
+    [[nodiscard]] sync::position position(int row, int column) const;
     [[nodiscard]] bool boolean(int row, int column) const;
     [[nodiscard]] bool is_null(int row, int column) const;
 
@@ -107,7 +109,8 @@ class rows {
 
 struct postgres_settings {
     std::string url;
-    bool prepared = true; ///< named statements; off for PgBouncer before 1.21
+    std::string application; ///< what PostgreSQL shows for our connections, where the url says nothing
+    bool prepared = true;    ///< named statements; off for PgBouncer before 1.21
     std::chrono::milliseconds connect_timeout{3'000};
     std::chrono::milliseconds statement_timeout{5'000};
     std::chrono::milliseconds lock_timeout{800}; ///< below PostgreSQL's deadlock_timeout

@@ -13,7 +13,8 @@ namespace {
 constexpr auto round_trip = 250ms;
 constexpr auto between_connects = 1s;
 
-bool append(redisContext& on, const notification& told) {
+bool append(redisContext& on, notification told) {
+    told.published_at = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     const std::string payload = to_json(told);
     return append_command(on, {"PUBLISH", channel_of(told.scope), payload}) &&
            append_command(

@@ -39,19 +39,27 @@ cross join lateral (
 ) as record)"};
 
 // $1 app, $2 user, $3 client, $4 how many; then one array a column. Positions are taken as late as can be.
+// Each scope's rows are announced in sync_pushes, where those find them who were not told.
 constexpr statement log_statement{"write_log", R"(
-with clock as materialized (select take_positions($4::int) as first)
-insert into sync_changes (app_id, user_id, client_id, created_at, id, scope, table_name, record_id, op, data,
-                          field_meta, schema_version, actor, origin, space_id, told, bytes)
-select $1, $2, $3, clock.first + (place - 1) * interval '1 microsecond', change.id::uuid, scope, table_name, record_id,
-       op, data::jsonb, field_meta::jsonb, schema_version::int, actor::jsonb, origin, space_id, told::boolean,
-       bytes::int
-from clock, unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-                   $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) with ordinality
-    as change(id, scope, table_name, record_id, op, data, field_meta, schema_version, actor, origin, space_id, told,
-              bytes, place)
-order by place
-returning (extract(epoch from created_at) * 1000000)::bigint)"};
+with clock as materialized (select take_positions($4::int) as first),
+logged as (
+    insert into sync_changes (app_id, user_id, client_id, created_at, id, scope, table_name, record_id, op, data,
+                              field_meta, schema_version, actor, origin, space_id, told, bytes)
+    select $1, $2, $3, clock.first + (place - 1) * interval '1 microsecond', change.id::uuid, scope, table_name,
+           record_id, op, data::jsonb, field_meta::jsonb, schema_version::int, actor::jsonb, origin, space_id,
+           told::boolean, bytes::int
+    from clock, unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+                       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) with ordinality
+        as change(id, scope, table_name, record_id, op, data, field_meta, schema_version, actor, origin, space_id, told,
+                  bytes, place)
+    order by place
+    returning scope, table_name, created_at
+), announced as (
+    insert into sync_pushes (scope, app_id, user_id, client_id, tables, changes, newest)
+    select scope, $1, $2, $3, array_agg(distinct table_name collate "C"), count(*), max(created_at)
+    from logged group by scope
+)
+select (extract(epoch from created_at) * 1000000)::bigint from logged order by created_at)"};
 
 // $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large
 // record only what changed travels; one that lost fields is replaced.
@@ -101,10 +109,6 @@ std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator&
     for (std::size_t i = 0; i < 6; ++i) id.data[i] = static_cast<std::uint8_t>(millis >> (40 - 8 * i));
     id.data[6] = static_cast<std::uint8_t>((id.data[6] & 0x0FU) | 0x70U);
     return to_string(id);
-}
-
-sync::position position_of(std::int64_t micros) {
-    return sync::position{std::chrono::microseconds{micros}};
 }
 
 /// One attempt at a push.
@@ -167,7 +171,7 @@ class push_attempt {
                  {app_, parameter::array(scopes_of(who_)), parameter::array(tables), parameter::array(ids)});
         const auto results = in_.finish(until_);
         receipt_ = sync::instant{std::chrono::milliseconds{results[0].number(0, 0)}};
-        bound_.newest_before = position_of(results[0].number(0, 1));
+        bound_.newest_before = results[0].position(0, 1);
         for (int row = 0; row < results[1].count(); ++row) add_state(results[1], row);
     }
 
@@ -316,7 +320,7 @@ class push_attempt {
             auto& committed = by_scope[row.scope];
             committed.scope = row.scope;
             ++committed.count;
-            committed.newest = position_of(positions.number(static_cast<int>(i), 0));
+            committed.newest = positions.position(static_cast<int>(i), 0);
             const auto place = std::ranges::lower_bound(committed.tables, row.heading.table);
             if (place == committed.tables.end() || *place != row.heading.table)
                 committed.tables.insert(place, row.heading.table);

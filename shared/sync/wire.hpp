@@ -25,6 +25,7 @@ struct wire_change {
     operation op = operation::update;
     std::optional<json_object> data; ///< an insert's, or what an older client needs to create the record
     std::vector<shown_field> fields; ///< of an update
+    position at{};                   ///< of its row in the log; the epoch where it is not from there
 };
 
 /// One row of the log as it was read.

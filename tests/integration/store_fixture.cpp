@@ -74,7 +74,7 @@ sync::answer device::pull(store::connection& on, const std::string& table, const
                           int rows) const {
     store::page_request wanted;
     wanted.app = app;
-    wanted.table = table;
+    wanted.tables = {std::string{table}};
     wanted.since = sync::parse_since(since);
     wanted.rows = rows;
     return store::read_page(on, who, wanted, soon());

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace mana::fcgi_worker {
+namespace mana::http {
 
 class query_parameters {
   public:
@@ -24,4 +24,4 @@ class query_parameters {
 // values may hold any bytes.
 [[nodiscard]] std::optional<query_parameters> parse_query(std::string_view encoded);
 
-} // namespace mana::fcgi_worker
+} // namespace mana::http

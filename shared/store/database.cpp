@@ -1,37 +1,29 @@
-#include "fcgi_worker/database.hpp"
-
-#include "shared/store/page_reader.hpp"
-#include "shared/store/push_transaction.hpp"
+#include "shared/store/database.hpp"
 
 #include <algorithm>
-#include <array>
-#include <vector>
+#include <string>
 
-namespace mana::fcgi_worker {
+namespace mana::store {
 namespace {
-
-using store::postgres_error;
-using store::remedy;
-using store::statement;
 
 constexpr std::chrono::milliseconds shortest_pause{250};
 
 constexpr statement role_statement{"role", R"(
 select rolname, rolsuper or rolbypassrls from pg_roles where rolname = current_user)"};
 
-std::vector<statement> statements() {
-    std::vector<statement> all;
-    for (const auto part : {store::transaction_statements(), store::push_statements(),
-                            store::page_statements(), std::span<const statement>{&role_statement, 1}})
-        all.insert(all.end(), part.begin(), part.end());
-    return all;
-}
-
 } // namespace
 
-database::database(store::postgres_settings settings) : settings_{std::move(settings)} {}
+database::database(postgres_settings settings, std::initializer_list<std::span<const statement>> statements)
+    : settings_{std::move(settings)} {
+    const auto append = [this](std::span<const statement> list) {
+        statements_.insert(statements_.end(), list.begin(), list.end());
+    };
+    append(transaction_statements());
+    append({&role_statement, 1});
+    for (const auto list : statements) append(list);
+}
 
-void database::connect(store::deadline until) {
+void database::connect(deadline until) {
     const auto began = clock::now();
     if (began < closed_until_)
         throw postgres_error{remedy::retry_later, "PostgreSQL: could not connect a moment ago"};
@@ -51,8 +43,8 @@ void database::connect(store::deadline until) {
 }
 
 void database::open() {
-    held_.reset(); // before the new one is made: a worker never has two
-    held_.emplace(settings_, statements());
+    held_.reset(); // before the new one is made: there are never two
+    held_.emplace(settings_, statements_);
     check_role();
 }
 
@@ -68,4 +60,4 @@ void database::check_role() {
                              "hold; put a role without both into DATABASE_URL"};
 }
 
-} // namespace mana::fcgi_worker
+} // namespace mana::store

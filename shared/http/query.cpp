@@ -1,4 +1,4 @@
-#include "fcgi_worker/query.hpp"
+#include "shared/http/query.hpp"
 
 #include <algorithm>
 #include <boost/url/encode.hpp>
@@ -6,7 +6,7 @@
 #include <boost/url/parse_query.hpp>
 #include <boost/url/rfc/pchars.hpp>
 
-namespace mana::fcgi_worker {
+namespace mana::http {
 namespace {
 
 namespace urls = boost::urls;
@@ -47,4 +47,4 @@ std::optional<query_parameters> parse_query(std::string_view encoded) {
     return all;
 }
 
-} // namespace mana::fcgi_worker
+} // namespace mana::http

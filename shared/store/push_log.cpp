@@ -1,0 +1,143 @@
+#include "shared/store/push_log.hpp"
+
+#include "shared/sync/cursor.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace mana::store {
+
+namespace {
+
+constexpr int batch = 1'000;
+constexpr int forgotten_at_once = 20'000;
+
+constexpr statement look_statement{"look", "select pg_current_snapshot()"};
+
+// $1 seen, $2 until, $3 and $4 the last push of the batch before, $5 how many.
+constexpr statement between_statement{"pushes_between", R"(
+select scope, app_id, user_id, client_id, to_json(tables), changes, (extract(epoch from newest) * 1000000)::bigint, xid
+from pushes_between($1::pg_snapshot, $2::pg_snapshot, $3::xid8, $4, $5::int))"};
+
+constexpr statement last_statement{"pushes_of_last", R"(
+select scope, app_id, user_id, client_id, to_json(tables), changes, (extract(epoch from newest) * 1000000)::bigint
+from pushes_of_last($1::int * interval '1 second', $2::int))"};
+
+constexpr statement oldest_statement{"oldest_unpublished", "select (oldest_unpublished() * 1000000)::bigint"};
+constexpr statement begin_statement{"begin_publishing", "select begin_publishing()"};
+constexpr statement end_statement{"end_publishing", "select end_publishing($1::pg_snapshot)"};
+constexpr statement forget_statement{"forget_pushes", "select forget_pushes($1::int)"};
+
+std::vector<std::string> texts_in(std::string_view json) {
+    std::vector<std::string> texts;
+    const auto parsed = boost::json::parse({json.data(), json.size()});
+    for (const auto& item : parsed.as_array())
+        texts.emplace_back(item.as_string().data(), item.as_string().size());
+    return texts;
+}
+
+std::vector<notification> pushes_in(const rows& found) {
+    std::vector<notification> pushes;
+    for (int row = 0; row < found.count(); ++row) {
+        notification push;
+        push.scope = found.text(row, 0);
+        push.app = found.text(row, 1);
+        push.user = found.text(row, 2);
+        push.client = found.text(row, 3);
+        push.tables = texts_in(found.text(row, 4));
+        push.count = static_cast<std::size_t>(found.number(row, 5));
+        push.cursor = sync::to_text(sync::cursor{found.position(row, 6), false});
+        pushes.push_back(std::move(push));
+    }
+    return pushes;
+}
+
+/// One statement in a transaction of nobody.
+rows ask(connection& on, const statement& what, std::initializer_list<parameter> parameters, deadline until) {
+    transaction asking(on, "", {});
+    asking.send(what, parameters);
+    auto results = asking.commit(until);
+    return std::move(results.at(0));
+}
+
+/// The pushes between two looks, a batch at a time.
+class walk {
+  public:
+    walk(std::string seen, std::string look) : seen_(std::move(seen)), look_(std::move(look)) {}
+
+    [[nodiscard]] bool over() const { return over_; }
+
+    std::vector<notification> next(transaction& in, deadline until) {
+        in.send(between_statement, {seen_, look_, last_xid_, last_scope_, parameter::number(batch)});
+        const auto results = in.finish(until);
+        const rows& found = results.back();
+        over_ = found.count() < batch;
+        if (found.count() > 0) {
+            last_scope_ = found.text(found.count() - 1, 0);
+            last_xid_ = found.text(found.count() - 1, 7);
+        }
+        return pushes_in(found);
+    }
+
+  private:
+    const std::string seen_;
+    const std::string look_;
+    std::string last_xid_ = "0";
+    std::string last_scope_;
+    bool over_ = false;
+};
+
+} // namespace
+
+std::span<const statement> push_log_statements() {
+    static constexpr std::array list{look_statement,  between_statement, last_statement,  oldest_statement,
+                                     begin_statement, end_statement,     forget_statement};
+    return list;
+}
+
+std::string look_now(connection& on, deadline until) {
+    return std::string(ask(on, look_statement, {}, until).text(0, 0));
+}
+
+void pushes_between(connection& on, const std::string& seen, const std::string& look, const pushes_seen& take,
+                    deadline until) {
+    transaction reading(on, "", {});
+    walk pushes(seen, look);
+    while (!pushes.over()) take(pushes.next(reading, until));
+    reading.commit(until);
+}
+
+std::vector<notification> pushes_of_last(connection& on, std::chrono::seconds span, int most,
+                                         deadline until) {
+    return pushes_in(
+        ask(on, last_statement, {parameter::number(span.count()), parameter::number(most)}, until));
+}
+
+std::chrono::duration<double> oldest_unpublished(connection& on, deadline until) {
+    return std::chrono::microseconds{ask(on, oldest_statement, {}, until).number(0, 0)};
+}
+
+bool publish_until(connection& on, const std::string& look,
+                   const std::function<bool(const std::vector<notification>& pushes)>& publish,
+                   deadline until) {
+    transaction publishing(on, "", {});
+    publishing.send(begin_statement, {});
+    const auto begun = publishing.finish(until);
+    if (begun.at(0).is_null(0, 0)) return false;
+    walk pushes(std::string(begun[0].text(0, 0)), look);
+    while (!pushes.over())
+        if (!publish(pushes.next(publishing, until))) return true;
+    publishing.send(end_statement, {look});
+    publishing.commit(until);
+    return true;
+}
+
+std::int64_t forget_pushes(connection& on, deadline until) {
+    return ask(on, forget_statement, {parameter::number(forgotten_at_once)}, until).number(0, 0);
+}
+
+} // namespace mana::store
