@@ -1,13 +1,18 @@
-// mana-sync-hub: holds the long-lived connections of browsers and tells them what Redis says was committed.
+// mana-sync-hub: holds the long-lived connections of browsers and tells them what was committed.
 #include "shared/gate/key_set.hpp"
 #include "shared/runtime/command_line.hpp"
 #include "shared/runtime/configuration.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/signals.hpp"
 #include "shared/store/redis.hpp"
+#include "ws_hub/fan_out.hpp"
 #include "ws_hub/health.hpp"
 #include "ws_hub/http_session.hpp"
 #include "ws_hub/listener.hpp"
+#include "ws_hub/log_sweep.hpp"
+#include "ws_hub/metrics.hpp"
+#include "ws_hub/page_pool.hpp"
+#include "ws_hub/push_ledger.hpp"
 #include "ws_hub/redis_feed.hpp"
 #include "ws_hub/session_context.hpp"
 #include "ws_hub/subscription_index.hpp"
@@ -30,6 +35,7 @@ using namespace mana;
 using namespace std::chrono_literals;
 
 constexpr auto goodbye_at_most = 3s;
+constexpr std::size_t stream_connections = 4; // to PostgreSQL, for all streams together
 
 /// Each connection takes a descriptor; the soft limit is often 1,024.
 void raise_descriptor_limit() {
@@ -39,34 +45,97 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+store::postgres_settings postgres_of(const runtime::configuration& settings) {
+    store::postgres_settings made;
+    made.url = settings.database_url;
+    made.application = "mana-sync-hub";
+    made.prepared = settings.prepared_statements;
+    made.connect_timeout = 2s;
+    made.statement_timeout = settings.statement_timeout;
+    made.lock_timeout = settings.lock_timeout;
+    return made;
+}
+
+/// The hub's parts, in the order in which they need each other.
+class hub_process {
+  public:
+    explicit hub_process(const runtime::configuration& settings)
+        : door_{io_, settings.hub_socket}, verifier_{io_, gate::jwks_over_http(settings.jwks_url)},
+          pages_{io_, postgres_of(settings), stream_connections, counts_},
+          feed_{io_, store::parse_redis_url(settings.redis_url)}, sweep_{io_, postgres_of(settings),
+                                                                         settings.redis_url, ledger_,
+                                                                         counts_},
+          shared_{index_, news_, verifier_, pages_, state_, counts_, settings.cors_origins} {}
+
+    void run() {
+        feed_.start([this](const store::notification& push) { tell(push, hub::news_source::redis); });
+        sweep_.start({
+            .was_away =
+                [this](const hub::log_sweep::pushes& before) {
+                    for (const auto& push : before) news_.keep_for_returning(push);
+                },
+            .found =
+                [this](const hub::log_sweep::pushes& found) {
+                    for (const auto& push : found) tell(push, hub::news_source::log);
+                },
+            .redis_up = [this] { return feed_.up(); },
+        });
+        door_.start([this](hub::listener::socket connected) {
+            hub::start_http_session(shared_, std::move(connected));
+        });
+        stop_signals_.async_wait([this](boost::system::error_code, int) { io_.stop(); });
+        ignore_reloads();
+        io_.run();
+    }
+
+    /// Says goodbye to every connection, and lets what waits out first.
+    void stop() {
+        runtime::log::info("hub_stopping", {{"connections", index_.connections()}});
+        feed_.request_stop();
+        sweep_.request_stop();
+        verifier_.request_stop();
+        pages_.request_stop();
+        door_.stop();
+        for (hub::subscriber* const each : index_.all()) each->dismiss();
+        io_.restart();
+        io_.run_for(goodbye_at_most);
+    }
+
+  private:
+    boost::asio::io_context io_{1};
+    boost::asio::signal_set stop_signals_{io_, SIGTERM, SIGINT};
+    boost::asio::signal_set reload_signals_{io_, SIGHUP};
+    hub::listener door_; // first, for it sets the umask and starts no thread
+    hub::metrics counts_;
+    hub::subscription_index index_;
+    hub::push_ledger ledger_;
+    hub::fan_out news_{index_, ledger_, hub::fan_out::clock::now()};
+    hub::token_verifier verifier_;
+    hub::page_pool pages_;
+    hub::redis_feed feed_;
+    hub::log_sweep sweep_;
+    hub::health state_{index_, feed_, sweep_, counts_};
+    const hub::session_context shared_;
+
+    void tell(const store::notification& push, hub::news_source from) {
+        counts_.notified(from, news_.tell(push, from, hub::fan_out::clock::now()));
+    }
+
+    /// A signal cannot bring a process new environment variables, and must not end it either.
+    void ignore_reloads() {
+        reload_signals_.async_wait([this](boost::system::error_code cancelled, int) {
+            if (cancelled) return;
+            runtime::log::info("hub_reload", {{"effect", "none: new settings need a restart"}});
+            ignore_reloads();
+        });
+    }
+};
+
 void serve(const runtime::configuration& settings) {
-    boost::asio::io_context io{1};
-    boost::asio::signal_set stop_signals{io, SIGTERM, SIGINT};
-    hub::subscription_index index;
-    hub::listener door{io, settings.hub_socket}; // first, for it sets the umask and starts no thread
-    hub::token_verifier verifier{io, gate::jwks_over_http(settings.jwks_url)};
-    hub::redis_feed feed{io, store::parse_redis_url(settings.redis_url)};
-    hub::health state{index, feed};
-    const hub::session_context shared{index, verifier, state};
-
-    feed.start([&index, &state](const store::notification& told) {
-        state.count_notification();
-        for (hub::subscriber* const each : index.of(told.scope)) each->hear(told);
-    });
-    door.start([&shared](hub::listener::socket connected) {
-        hub::start_http_session(shared, std::move(connected));
-    });
-    stop_signals.async_wait([&io](boost::system::error_code, int) { io.stop(); });
+    hub_process hub{settings};
     runtime::log::info("hub_started", {{"socket", settings.hub_socket}});
-    io.run();
-
-    runtime::log::info("hub_stopping", {{"connections", index.connections()}});
-    feed.request_stop();
-    verifier.request_stop();
-    door.stop();
-    for (hub::subscriber* const each : index.all()) each->dismiss();
-    io.restart();
-    io.run_for(goodbye_at_most);
+    hub.run();
+    hub.stop();
     runtime::log::info("hub_stopped");
 }
 

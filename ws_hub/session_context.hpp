@@ -1,17 +1,27 @@
 // What all sessions of the hub share.
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace mana::hub {
 
+class fan_out;
 class health;
+class metrics;
+class page_pool;
 class subscription_index;
 class token_verifier;
 
 /// Outlives the sessions. Used on the io thread only.
 struct session_context {
     subscription_index& index;
+    fan_out& news;
     token_verifier& verifier;
+    page_pool& pages;
     health& state;
+    metrics& counts;
+    const std::vector<std::string>& origins; ///< of web apps that may connect, as browsers send them
 };
 
 } // namespace mana::hub

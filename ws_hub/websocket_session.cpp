@@ -2,7 +2,10 @@
 
 #include "shared/runtime/log.hpp"
 #include "shared/store/scopes.hpp"
+#include "ws_hub/ending.hpp"
+#include "ws_hub/fan_out.hpp"
 #include "ws_hub/messages.hpp"
+#include "ws_hub/metrics.hpp"
 #include "ws_hub/subscription_index.hpp"
 #include "ws_hub/token_verifier.hpp"
 
@@ -34,7 +37,8 @@ using namespace std::chrono_literals;
 
 constexpr auto handshake_within = 10s;
 constexpr auto auth_within = 10s;
-constexpr auto close_within = 2s; // the peer's part of a goodbye; then the socket is cut
+constexpr auto written_within = 20s; // one message, by a client that reads at all
+constexpr auto close_within = 2s;    // the peer's part of a goodbye; then the socket is cut
 constexpr auto silent_at_most =
     60s; // a ping goes out after half of it: other proxies cut what idles for 60 s
 constexpr std::chrono::milliseconds longest_wait = 1h; // the wall clock may have been set meanwhile
@@ -42,35 +46,13 @@ constexpr std::size_t message_limit = 16'384;
 constexpr std::size_t idle_buffer = 1024;
 constexpr std::size_t pending_names_limit = 1'000;
 
-/// Why a connection ends: told to the client where it can be, and to the log.
-struct ending {
-    std::string_view reason;
-    websocket::close_code code;
-    enum { expected, remarkable } kind;
-};
-
-using websocket::close_code;
-constexpr ending client_closed{"client_closed", close_code::none, ending::expected};
-constexpr ending client_gone{"client_gone", close_code::none, ending::expected};
-constexpr ending client_silent{"client_silent", close_code::none, ending::expected};
-constexpr ending message_too_big{"message_too_big", close_code::too_big, ending::remarkable};
-constexpr ending protocol_error{"protocol_error", close_code::protocol_error, ending::remarkable};
-constexpr ending auth_timeout{"auth_timeout", close_code::policy_error, ending::remarkable};
-constexpr ending not_authenticated{"not_authenticated", close_code::policy_error, ending::remarkable};
-constexpr ending malformed_message{"malformed_message", close_code::policy_error, ending::remarkable};
-constexpr ending token_refused{"token_refused", close_code::policy_error, ending::remarkable};
-constexpr ending other_user{"other_user", close_code::policy_error, ending::remarkable};
-constexpr ending token_expired{"token_expired", close_code::policy_error, ending::expected};
-constexpr ending keys_unavailable{"keys_unavailable", close_code::try_again_later, ending::remarkable};
-constexpr ending too_slow{"too_slow", close_code::try_again_later, ending::remarkable};
-constexpr ending hub_stops{"hub_stops", close_code::going_away, ending::expected};
-
 const ending& ending_of(error_code failure) {
-    if (failure == websocket::error::closed) return client_closed;
-    if (failure == websocket::error::message_too_big) return message_too_big;
-    if (failure == beast::error::timeout) return client_silent;
-    if (failure.category() == make_error_code(websocket::error::closed).category()) return protocol_error;
-    return client_gone;
+    if (failure == websocket::error::closed) return endings::client_closed;
+    if (failure == websocket::error::message_too_big) return endings::message_too_big;
+    if (failure == beast::error::timeout) return endings::client_silent;
+    if (failure.category() == make_error_code(websocket::error::closed).category())
+        return endings::protocol_error;
+    return endings::client_gone;
 }
 
 /// All on the io thread. Owned by the operations that are under way: one read or verification, one write, one
@@ -95,15 +77,20 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     void hear(const store::notification& told) override {
         if (app_ && *app_ != told.app) return;
         if (!client_.empty() && client_ == told.client) return;
+        if (pending_.empty())
+            shared_.counts.began_to_wait();
+        else
+            shared_.counts.coalesced();
         auto& tables = pending_[told.app];
         const std::size_t before = tables.size();
         tables.insert(told.tables.begin(), told.tables.end());
         pending_names_ += tables.size() - before;
-        if (pending_names_ > pending_names_limit) return end_later(too_slow);
+        if (pending_names_ > pending_names_limit) return end_later(endings::too_slow);
+        if (!published_at_) published_at_ = told.published_at;
         write_next();
     }
 
-    void dismiss() override { end_later(hub_stops); }
+    void dismiss() override { end_later(endings::hub_stops); }
 
   private:
     const session_context& shared_;
@@ -111,6 +98,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     websocket::stream<stream_protocol::socket, false> ws_; // no deflate: it costs 90 kB a connection
     asio::steady_timer timer_; // until auth, then until the token ends, then until the goodbye must be over
     const steady_clock::time_point since_ = steady_clock::now();
+    const steady_clock::time_point auth_by_ = since_ + auth_within;
 
     std::string user_;   // empty: not authenticated
     std::string client_; // whose pushes are not told; may be empty
@@ -122,17 +110,23 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     std::string last_words_;
     std::size_t auth_oks_ = 0;
     std::size_t pongs_ = 0;
+    bool unknown_type_ = false; // a message was of a type that is not known; said once for all that wait
     std::map<std::string, std::set<std::string>> pending_; // app, tables
     std::size_t pending_names_ = 0;
+    std::optional<sync::position> published_at_; // of the first push that waits to be told
 
     std::string outgoing_; // what is being written
+    std::optional<sync::position> outgoing_published_at_;
     bool writing_ = false;
-    const ending* ending_ = nullptr; // once set, nothing is read and nothing but last words is written
+    steady_clock::time_point written_by_;
+    const ending* ending_ =
+        nullptr; // once set, nothing is read, and nothing comes to what waits but last words
     bool closing_ = false;
 
     void open() {
+        shared_.counts.opened(connection_kind::websocket);
         shared_.index.add(*this);
-        wait(auth_within);
+        wait_until(auth_by_);
         read_next();
     }
 
@@ -147,11 +141,12 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     }
 
     void take_message() {
+        if (ws_.got_binary()) return end(endings::binary_message);
         const auto bytes = incoming_.cdata();
         auto message = parse_client_message({static_cast<const char*>(bytes.data()), bytes.size()});
         incoming_.clear();
         if (incoming_.capacity() > idle_buffer) incoming_.shrink_to_fit(); // a token needs it once an hour
-        if (!message) return refuse(malformed_message, "a message is a JSON object with a type");
+        if (!message) return refuse(endings::malformed_message, "a message is a JSON object with a type");
         handle(std::move(*message));
     }
 
@@ -161,7 +156,10 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
             ++pongs_;
             write_next();
         } else if (user_.empty()) {
-            return refuse(not_authenticated, "the first message must be auth");
+            return refuse(endings::not_authenticated, "the first message must be auth");
+        } else {
+            unknown_type_ = true;
+            write_next();
         }
         read_next();
     }
@@ -180,21 +178,21 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     void take_verdict(const gate::token_result& found, const std::string& client) {
         if (!found) {
             const bool ours = found.error() == gate::token_fault::keys_unavailable;
-            return refuse(ours ? keys_unavailable : token_refused, gate::message(found.error()));
+            return refuse(ours ? endings::keys_unavailable : endings::token_refused,
+                          gate::message(found.error()));
         }
         if (!user_.empty() && user_ != found->user)
-            return refuse(other_user, "a connection belongs to one user; open another one");
+            return refuse(endings::other_user, "a connection belongs to one user; open another one");
         admit(*found, client);
     }
 
     void admit(const gate::identity& who, const std::string& client) {
         user_ = who.user;
         client_ = client;
-        // A token that was accepted within the leeway ends with it.
-        until_ = who.expires > system_clock::now() ? who.expires : who.expires + gate::clock_leeway;
-        for (const std::string& scope : store::scopes_of({.user = user_, .client = client_, .spaces = {}}))
-            shared_.index.subscribe(*this, scope);
+        until_ = gate::ends_at(who, system_clock::now());
         ++auth_oks_;
+        for (const std::string& scope : store::scopes_of({.user = user_, .client = client_, .spaces = {}}))
+            shared_.news.subscribe(*this, scope, steady_clock::now());
         wait_for_expiry();
         write_next();
         read_next();
@@ -209,12 +207,23 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
             return;
         }
         writing_ = true;
+        written_by_ = steady_clock::now() + written_within;
         ws_.async_write(asio::buffer(outgoing_),
                         [self = shared_from_this()](error_code failure, std::size_t) {
                             self->writing_ = false;
-                            if (failure) return self->vanish(client_gone);
-                            self->write_next();
+                            if (failure) return self->vanish(endings::client_gone);
+                            self->wrote();
                         });
+        // One that is set to a later moment sets itself anew when it comes: a write is mostly over at once.
+        if (ending_ == nullptr && timer_.expiry() > written_by_) wait_until(written_by_);
+    }
+
+    void wrote() {
+        shared_.counts.sent(connection_kind::websocket);
+        if (const auto published = std::exchange(outgoing_published_at_, std::nullopt))
+            shared_.counts.told_after(system_clock::now() - *published);
+        if (outgoing_.capacity() > idle_buffer) outgoing_ = {};
+        write_next();
     }
 
     bool next_outgoing() {
@@ -222,7 +231,6 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
             outgoing_ = std::exchange(last_words_, {});
             return true;
         }
-        if (ending_ != nullptr) return false;
         if (auth_oks_ > 0) {
             --auth_oks_;
             outgoing_ = auth_ok_message;
@@ -233,33 +241,44 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
             outgoing_ = pong_message;
             return true;
         }
+        if (std::exchange(unknown_type_, false)) {
+            outgoing_ = error_message("the type of the message is not known");
+            return true;
+        }
         if (pending_.empty()) return false;
         const auto told = pending_.extract(pending_.begin());
         pending_names_ -= told.mapped().size();
+        if (pending_.empty()) shared_.counts.ended_to_wait();
         outgoing_ = sync_available_message(told.key(), told.mapped());
+        outgoing_published_at_ = std::exchange(published_at_, std::nullopt);
         return true;
     }
 
     // Waiting.
 
-    void wait(std::chrono::milliseconds span) {
-        timer_.expires_after(span);
+    void wait_until(steady_clock::time_point then) {
+        timer_.expires_at(then);
         timer_.async_wait([self = shared_from_this()](error_code cancelled) {
             const bool set_anew = self->timer_.expiry() > steady_clock::now();
             if (!cancelled && !set_anew) self->waited();
         });
     }
 
+    /// Until the token ends, or what is being written should have been.
     void wait_for_expiry() {
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - system_clock::now());
-        wait(std::clamp<std::chrono::milliseconds>(left, 0ms, longest_wait));
+        auto then = steady_clock::now() + std::clamp<std::chrono::milliseconds>(left, 0ms, longest_wait);
+        if (writing_) then = std::min(then, written_by_);
+        wait_until(then);
     }
 
     void waited() {
         if (ending_ != nullptr) return cut();
-        if (user_.empty()) return end(auth_timeout);
+        if (writing_ && steady_clock::now() >= written_by_) return vanish(endings::too_slow);
+        if (user_.empty())
+            return steady_clock::now() < auth_by_ ? wait_until(auth_by_) : end(endings::auth_timeout);
         if (system_clock::now() < until_) return wait_for_expiry();
-        end(token_expired);
+        end(endings::token_expired);
     }
 
     // Ending. The first reason counts.
@@ -291,20 +310,30 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     void decide(const ending& why) {
         ending_ = &why;
         shared_.index.remove(*this);
-        pending_.clear();
-        wait(close_within);
+        // A hub that stops still says what it knows.
+        if (ending_ != &endings::hub_stops) drop_what_waits();
+        wait_until(steady_clock::now() + close_within);
+        shared_.counts.closed(connection_kind::websocket, why);
         tell_log(why);
+    }
+
+    void drop_what_waits() {
+        auth_oks_ = pongs_ = 0;
+        unknown_type_ = false;
+        if (!pending_.empty()) shared_.counts.ended_to_wait();
+        pending_.clear();
     }
 
     void tell_log(const ending& why) const {
         const auto open_for = std::chrono::floor<std::chrono::seconds>(steady_clock::now() - since_);
-        const auto write = why.kind == ending::expected ? log::debug : log::info;
+        const auto write = why.worth == ending::notice::expected ? log::debug : log::info;
         write("websocket_closed", {{"reason", why.reason}, {"user", user_}, {"seconds", open_for.count()}});
     }
 
     void close() {
         closing_ = true;
-        const websocket::close_reason reason{ending_->code, {ending_->reason.data(), ending_->reason.size()}};
+        const websocket::close_reason reason{static_cast<websocket::close_code>(ending_->close_code),
+                                             {ending_->reason.data(), ending_->reason.size()}};
         ws_.async_close(reason, [self = shared_from_this()](error_code) { self->cut(); });
     }
 

@@ -170,6 +170,10 @@ std::optional<std::string_view> bearer_token(std::string_view authorization) noe
     return authorization.substr(first, authorization.find_last_not_of(' ') - first + 1);
 }
 
+std::chrono::sys_seconds ends_at(const identity& who, std::chrono::system_clock::time_point opened) noexcept {
+    return who.expires > opened ? who.expires : who.expires + clock_leeway;
+}
+
 token_result verify_token(std::string_view token, key_set& keys, sys_seconds now,
                           key_set::clock::time_point steady_now) {
     if (token.empty()) return token_fault::missing;

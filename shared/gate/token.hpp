@@ -24,6 +24,11 @@ struct identity {
         expires; // exp as the token says it, leeway not added; at most the end of year 9999
 };
 
+// When a connection ends that this identity opens: with its token, or, where that was accepted within the
+// leeway only, with the leeway.
+[[nodiscard]] std::chrono::sys_seconds ends_at(const identity& who,
+                                               std::chrono::system_clock::time_point opened) noexcept;
+
 // All but keys_unavailable are the token's fault (401); that one is ours (503, the client should try again).
 enum class token_fault {
     missing,

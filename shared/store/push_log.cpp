@@ -56,11 +56,16 @@ std::vector<notification> pushes_in(const rows& found) {
     return pushes;
 }
 
+deadline from_now(std::chrono::milliseconds patience) {
+    return std::chrono::steady_clock::now() + patience;
+}
+
 /// One statement in a transaction of nobody.
-rows ask(connection& on, const statement& what, std::initializer_list<parameter> parameters, deadline until) {
+rows ask(connection& on, const statement& what, std::initializer_list<parameter> parameters,
+         std::chrono::milliseconds patience) {
     transaction asking(on, "", {});
     asking.send(what, parameters);
-    auto results = asking.commit(until);
+    auto results = asking.commit(from_now(patience));
     return std::move(results.at(0));
 }
 
@@ -71,9 +76,9 @@ class walk {
 
     [[nodiscard]] bool over() const { return over_; }
 
-    std::vector<notification> next(transaction& in, deadline until) {
+    std::vector<notification> next(transaction& in, std::chrono::milliseconds patience) {
         in.send(between_statement, {seen_, look_, last_xid_, last_scope_, parameter::number(batch)});
-        const auto results = in.finish(until);
+        const auto results = in.finish(from_now(patience));
         const rows& found = results.back();
         over_ = found.count() < batch;
         if (found.count() > 0) {
@@ -99,45 +104,45 @@ std::span<const statement> push_log_statements() {
     return list;
 }
 
-std::string look_now(connection& on, deadline until) {
-    return std::string(ask(on, look_statement, {}, until).text(0, 0));
+std::string look_now(connection& on, std::chrono::milliseconds patience) {
+    return std::string(ask(on, look_statement, {}, patience).text(0, 0));
 }
 
 void pushes_between(connection& on, const std::string& seen, const std::string& look, const pushes_seen& take,
-                    deadline until) {
+                    std::chrono::milliseconds patience) {
     transaction reading(on, "", {});
     walk pushes(seen, look);
-    while (!pushes.over()) take(pushes.next(reading, until));
-    reading.commit(until);
+    while (!pushes.over()) take(pushes.next(reading, patience));
+    reading.commit(from_now(patience));
 }
 
 std::vector<notification> pushes_of_last(connection& on, std::chrono::seconds span, int most,
-                                         deadline until) {
+                                         std::chrono::milliseconds patience) {
     return pushes_in(
-        ask(on, last_statement, {parameter::number(span.count()), parameter::number(most)}, until));
+        ask(on, last_statement, {parameter::number(span.count()), parameter::number(most)}, patience));
 }
 
-std::chrono::duration<double> oldest_unpublished(connection& on, deadline until) {
-    return std::chrono::microseconds{ask(on, oldest_statement, {}, until).number(0, 0)};
+std::chrono::duration<double> oldest_unpublished(connection& on, std::chrono::milliseconds patience) {
+    return std::chrono::microseconds{ask(on, oldest_statement, {}, patience).number(0, 0)};
 }
 
 bool publish_until(connection& on, const std::string& look,
                    const std::function<bool(const std::vector<notification>& pushes)>& publish,
-                   deadline until) {
+                   std::chrono::milliseconds patience) {
     transaction publishing(on, "", {});
     publishing.send(begin_statement, {});
-    const auto begun = publishing.finish(until);
+    const auto begun = publishing.finish(from_now(patience));
     if (begun.at(0).is_null(0, 0)) return false;
     walk pushes(std::string(begun[0].text(0, 0)), look);
     while (!pushes.over())
-        if (!publish(pushes.next(publishing, until))) return true;
+        if (!publish(pushes.next(publishing, patience))) return true;
     publishing.send(end_statement, {look});
-    publishing.commit(until);
+    publishing.commit(from_now(patience));
     return true;
 }
 
-std::int64_t forget_pushes(connection& on, deadline until) {
-    return ask(on, forget_statement, {parameter::number(forgotten_at_once)}, until).number(0, 0);
+std::int64_t forget_pushes(connection& on, std::chrono::milliseconds patience) {
+    return ask(on, forget_statement, {parameter::number(forgotten_at_once)}, patience).number(0, 0);
 }
 
 } // namespace mana::store

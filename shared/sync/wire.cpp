@@ -206,4 +206,14 @@ std::string to_json(const answer& given) {
     return out;
 }
 
+std::string to_json(std::string_view table, std::span<const wire_change> changes, const cursor& synced_until,
+                    bool has_more) {
+    std::string out = "{";
+    put_text(out, "table", table);
+    put_list(out, "changes", changes, put_change);
+    put_text(out, "syncedUntil", to_text(synced_until));
+    out.append("\"hasMore\":").append(has_more ? "true}" : "false}");
+    return out;
+}
+
 } // namespace mana::sync

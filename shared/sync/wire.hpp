@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mana::sync {
@@ -74,5 +75,9 @@ struct answer {
 
 /// The JSON of an answer, as POST /sync/{appId} and GET /sync/{appId}/pull give it.
 std::string to_json(const answer& given);
+
+/// The JSON of some changes of one table, as GET /sync/{appId}/stream gives it in `event: changes`. One line.
+std::string to_json(std::string_view table, std::span<const wire_change> changes, const cursor& synced_until,
+                    bool has_more);
 
 } // namespace mana::sync

@@ -1,0 +1,122 @@
+#include "ws_hub/log_sweep.hpp"
+
+#include "ws_hub/metrics.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <iterator>
+#include <utility>
+
+namespace mana::hub {
+namespace {
+
+namespace log = runtime::log;
+using namespace std::chrono_literals;
+
+constexpr auto patience = 3s; // for each answer of PostgreSQL
+constexpr auto away_at_most = 60s;
+constexpr int missed_at_most = 50'000;
+constexpr unsigned rounds_between_clean_ups = 10;
+constexpr std::size_t published_at_once = 200; // one round trip of the publisher
+
+} // namespace
+
+log_sweep::log_sweep(boost::asio::io_context& io, const store::postgres_settings& where,
+                     const std::string& redis_url, const push_ledger& ledger, metrics& counts)
+    : io_(io), ledger_(ledger), metrics_(counts), database_(where, {store::push_log_statements()}),
+      publisher_(redis_url) {}
+
+log_sweep::~log_sweep() {
+    request_stop();
+    if (thread_.joinable()) thread_.join();
+}
+
+void log_sweep::start(listener hears) {
+    hears_ = std::move(hears);
+    thread_ = std::thread{[this] { run(); }};
+}
+
+void log_sweep::request_stop() noexcept {
+    {
+        const std::lock_guard lock{mutex_};
+        stopping_ = true;
+    }
+    stop_.notify_one();
+}
+
+void log_sweep::run() {
+    do {
+        try {
+            sweep();
+            if (!up_.exchange(true)) log::info("postgres_up");
+        } catch (const std::exception& failed) {
+            metrics_.sweep_failed();
+            if (up_.exchange(false)) log::warn("postgres_down", {{"reason", failed.what()}});
+        }
+    } while (!pause());
+}
+
+bool log_sweep::stopping() {
+    const std::lock_guard lock{mutex_};
+    return stopping_;
+}
+
+/// True: it is time to stop.
+bool log_sweep::pause() {
+    std::unique_lock lock{mutex_};
+    return stop_.wait_for(lock, interval, [this] { return stopping_; });
+}
+
+void log_sweep::sweep() {
+    database_.run(std::chrono::steady_clock::now() + patience, [this](store::connection& on) {
+        if (told_until_.empty()) return begin(on);
+        tell_clients(on);
+        if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);
+    });
+}
+
+void log_sweep::begin(store::connection& on) {
+    const std::string look = store::look_now(on, patience);
+    hand_over(hears_.was_away, store::pushes_of_last(on, away_at_most, missed_at_most, patience));
+    told_until_ = last_look_ = look;
+}
+
+/// What the look before this one saw was committed a second ago: Redis has told of it by now if it ever will.
+/// While it tells of nothing, there is nothing to wait for.
+void log_sweep::tell_clients(store::connection& on) {
+    const std::string now = store::look_now(on, patience);
+    const std::string look = hears_.redis_up() ? last_look_ : now;
+    store::pushes_between(
+        on, told_until_, look, [this](const pushes& some) { hand_over(hears_.found, some); }, patience);
+    told_until_ = look;
+    last_look_ = now;
+    tell_redis(on, look);
+}
+
+void log_sweep::tell_redis(store::connection& on, const std::string& look) {
+    store::publish_until(
+        on, look, [this](const pushes& some) { return publish(some); }, patience);
+    metrics_.swept(store::oldest_unpublished(on, patience));
+}
+
+bool log_sweep::publish(const pushes& some) {
+    pushes unheard;
+    std::ranges::copy_if(some, std::back_inserter(unheard),
+                         [this](const store::notification& push) { return !ledger_.heard_from_redis(push); });
+    for (std::size_t done = 0; done < unheard.size(); done += published_at_once) {
+        if (stopping()) return false;
+        const auto count = std::min(published_at_once, unheard.size() - done);
+        if (!publisher_.publish(std::span{unheard}.subspan(done, count))) return false;
+        metrics_.published_late(count);
+    }
+    return true;
+}
+
+void log_sweep::hand_over(const std::function<void(const pushes&)>& to, pushes some) {
+    if (some.empty()) return;
+    boost::asio::post(io_, [&to, some = std::move(some)] { to(some); });
+}
+
+} // namespace mana::hub

@@ -1,0 +1,92 @@
+// The safety net under Redis (SPEC §8): finds in the log of pushes what was committed and told by nobody,
+// because a worker died between COMMIT and PUBLISH, Redis was away, or another program wrote; tells this
+// hub's clients of it, and Redis as soon as it can be reached.
+//
+// A thread of its own with a connection of its own, which looks every second. Each hub looks for itself; one
+// of them at a time publishes.
+#pragma once
+
+#include "shared/runtime/log.hpp"
+#include "shared/store/database.hpp"
+#include "shared/store/publisher.hpp"
+#include "shared/store/push_log.hpp"
+#include "ws_hub/push_ledger.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace mana::hub {
+
+class metrics;
+
+class log_sweep {
+  public:
+    static constexpr std::chrono::seconds interval{1};
+
+    using pushes = std::vector<store::notification>;
+    struct listener {
+        /// On the io thread: pushes from before the hub was started, once.
+        std::function<void(const pushes& before)> was_away;
+        /// On the io thread: pushes that may not have been told of.
+        std::function<void(const pushes& found)> found;
+        /// Any thread: whether Redis tells this hub of pushes at the moment.
+        std::function<bool()> redis_up;
+    };
+
+    /// What is passed by reference outlives it.
+    log_sweep(boost::asio::io_context& io, const store::postgres_settings& where,
+              const std::string& redis_url, const push_ledger& ledger, metrics& counts);
+    log_sweep(const log_sweep&) = delete;
+    log_sweep& operator=(const log_sweep&) = delete;
+    /// Stops and joins: within the time-outs of the connection.
+    ~log_sweep();
+
+    /// Once.
+    void start(listener hears);
+    /// Returns at once; nothing new is handed over after it. Any thread.
+    void request_stop() noexcept;
+    /// Whether PostgreSQL answered the last look. Any thread.
+    [[nodiscard]] bool up() const noexcept { return up_; }
+
+  private:
+    // Constant after start().
+    boost::asio::io_context& io_;
+    const push_ledger& ledger_;
+    metrics& metrics_;
+    listener hears_;
+
+    std::atomic<bool> up_ = false;
+
+    std::mutex mutex_; // guards stopping_
+    std::condition_variable stop_;
+    bool stopping_ = false;
+
+    // On the sweep's thread.
+    store::database database_;
+    store::publisher publisher_;
+    std::string told_until_; // look up to which this hub's clients were told; empty: none yet
+    std::string last_look_;
+    unsigned rounds_ = 0;
+
+    std::thread thread_; // last: it uses all above
+
+    void run();
+    bool pause();
+    bool stopping();
+    void sweep();
+    void begin(store::connection& on);
+    void tell_clients(store::connection& on);
+    void tell_redis(store::connection& on, const std::string& look);
+    bool publish(const pushes& unpublished);
+    void hand_over(const std::function<void(const pushes&)>& to, pushes some);
+};
+
+} // namespace mana::hub

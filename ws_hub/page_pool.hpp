@@ -1,0 +1,66 @@
+// Pages of the log for event streams: a few threads, each with one connection to PostgreSQL, whatever the
+// number of streams.
+#pragma once
+
+#include "shared/store/database.hpp"
+#include "shared/store/page_reader.hpp"
+#include "shared/sync/cursor.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mana::hub {
+
+class metrics;
+
+/// A page as it goes to a client.
+struct stream_page {
+    std::string events; ///< see to_events(); empty where there was nothing to show
+    sync::cursor until;
+    bool has_more = false;
+};
+
+class page_pool {
+  public:
+    /// On the io thread. Nothing: PostgreSQL did not give the page; ask again in a moment.
+    using receiver = std::function<void(std::optional<stream_page> read)>;
+
+    /// What is passed by reference outlives it. Connections are made when they are first needed.
+    page_pool(boost::asio::io_context& io, const store::postgres_settings& where, std::size_t connections,
+              metrics& counts);
+    page_pool(const page_pool&) = delete;
+    page_pool& operator=(const page_pool&) = delete;
+    /// Waits for the pages that are being read, which their time-outs end.
+    ~page_pool();
+
+    /// `then` keeps its caller alive: it is called unless the hub stops first. In the order of the calls; a
+    /// caller has one page under way at most, which bounds the queue.
+    void read(store::reader who, store::page_request wanted, receiver then);
+
+    /// What waits is dropped. Returns at once.
+    void request_stop();
+
+  private:
+    boost::asio::io_context& io_;
+    metrics& metrics_;
+
+    std::mutex mutex_; // guards idle_
+    std::vector<std::unique_ptr<store::database>> idle_;
+
+    boost::asio::thread_pool threads_; // last: they use all above; as many as there are databases
+
+    [[nodiscard]] std::optional<stream_page> read_now(const store::reader& who,
+                                                      const store::page_request& wanted);
+    std::unique_ptr<store::database> take();
+    void give_back(std::unique_ptr<store::database> used);
+};
+
+} // namespace mana::hub
