@@ -18,30 +18,30 @@ class fan_out {
   public:
     using clock = push_ledger::clock;
 
-    // Clients come back within this after the hub was started again: for so long it keeps what they may have
-    // missed, up to so many pushes.
+    // Clients come back within this after the hub was started: for so long it keeps what it is told for those
+    // who are not here yet, up to so many pushes.
     static constexpr std::chrono::seconds return_time{60};
-    static constexpr std::size_t missed_at_most = 100'000;
+    static constexpr std::size_t missed_at_most = 50'000;
 
     /// Both outlive it. `started`: when the hub began to serve.
     fan_out(subscription_index& index, push_ledger& ledger, clock::time_point started)
-        : index_(index), ledger_(ledger), missed_until_(started + return_time) {}
+        : index_(index), ledger_(ledger), returned_by_(started + return_time) {}
 
     /// Tells those who listen, unless they were told before. False: they were.
     bool tell(const store::notification& push, news_source from, clock::time_point now);
 
-    /// A push from before the hub began to serve: nobody was here to be told, some may come back.
-    void keep_for_returning(const store::notification& push);
-
-    /// `who` listens to `scope` from now on, and hears of what was pushed there while the hub was away.
+    /// `who` listens to `scope` from now on; while clients come back to a hub that was started again, it also
+    /// hears of what was told before.
     void subscribe(subscriber& who, const std::string& scope, clock::time_point now);
 
   private:
     subscription_index& index_;
     push_ledger& ledger_;
-    const clock::time_point missed_until_;
+    const clock::time_point returned_by_;
     std::unordered_map<std::string, std::vector<store::notification>> missed_; // by scope
     std::size_t missed_count_ = 0;
+
+    void keep(const store::notification& push);
 };
 
 } // namespace mana::hub

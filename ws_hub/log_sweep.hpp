@@ -33,7 +33,7 @@ class log_sweep {
 
     using pushes = std::vector<store::notification>;
     struct listener {
-        /// On the io thread: pushes from before the hub was started, once.
+        /// On the io thread, once: pushes of the last minute before the first look.
         std::function<void(const pushes& before)> was_away;
         /// On the io thread: pushes that may not have been told of.
         std::function<void(const pushes& found)> found;

@@ -72,7 +72,8 @@ class hub_process {
         sweep_.start({
             .was_away =
                 [this](const hub::log_sweep::pushes& before) {
-                    for (const auto& push : before) news_.keep_for_returning(push);
+                    for (const auto& push : before)
+                        news_.tell(push, hub::news_source::log, hub::fan_out::clock::now());
                 },
             .found =
                 [this](const hub::log_sweep::pushes& found) {
@@ -96,6 +97,7 @@ class hub_process {
         verifier_.request_stop();
         pages_.request_stop();
         door_.stop();
+        reload_signals_.cancel(); // what is waited for keeps io_ at work
         for (hub::subscriber* const each : index_.all()) each->dismiss();
         io_.restart();
         io_.run_for(goodbye_at_most);

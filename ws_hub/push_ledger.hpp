@@ -22,8 +22,8 @@ class push_ledger {
 
     // A push that comes to be known a second time after more than this, or after so many others, counts as
     // new: a client is told once too often, which does no harm.
-    static constexpr std::chrono::minutes memory{15};
-    static constexpr std::size_t capacity = 500'000;
+    static constexpr std::chrono::minutes memory{5};
+    static constexpr std::size_t capacity = 200'000;
 
     /// Notes where a push was told, and says whether that is the first time.
     bool first_news(const store::notification& push, news_source from, clock::time_point now);

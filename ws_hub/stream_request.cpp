@@ -5,8 +5,8 @@
 #include "shared/sync/push_request.hpp"
 
 #include <algorithm>
+#include <boost/algorithm/string/split.hpp>
 #include <optional>
-#include <ranges>
 #include <vector>
 
 namespace mana::hub {
@@ -21,8 +21,9 @@ using names = std::vector<std::string>;
 boost::system::result<names, stream_fault> collections_in(std::optional<std::string_view> list) {
     names found;
     if (!list || list->empty()) return found;
-    for (const auto part : std::views::split(*list, ',')) {
-        const std::string name(part.begin(), part.end());
+    names named;
+    boost::algorithm::split(named, *list, [](char letter) { return letter == ','; });
+    for (const std::string& name : named) {
         if (!http::is_collection(name))
             return stream_fault{"the query parameter collections has a name that is empty or no UTF-8 text"};
         if (std::ranges::find(found, name) == found.end()) found.push_back(name);

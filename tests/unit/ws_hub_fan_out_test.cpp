@@ -1,0 +1,92 @@
+// A push is told once to each connection of its scope, whoever told it first, and to those who come back.
+#include "ws_hub/fan_out.hpp"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace mana::hub {
+namespace {
+
+using namespace std::chrono_literals;
+
+store::notification push_of(const std::string& scope, const std::string& cursor) {
+    return {scope, "ann", "todo", {"tasks"}, "phone", 1, cursor};
+}
+
+const store::notification first = push_of("u:ann", "2026-01-31T09:00:00.000001Z");
+const store::notification second = push_of("u:ann", "2026-01-31T09:00:00.000002Z");
+
+class connection final : public subscriber {
+  public:
+    void hear(const store::notification& told) override { heard.push_back(told.cursor); }
+    void dismiss() override {}
+    std::vector<std::string> heard;
+};
+
+class fan_out_of_pushes : public testing::Test {
+  protected:
+    const fan_out::clock::time_point start = fan_out::clock::now();
+    const fan_out::clock::time_point much_later = start + fan_out::return_time + 1s;
+    subscription_index index;
+    push_ledger ledger;
+    fan_out news{index, ledger, start};
+    connection phone;
+};
+
+TEST_F(fan_out_of_pushes, tells_a_push_once_whoever_tells_it_first) {
+    news.subscribe(phone, "u:ann", much_later);
+    EXPECT_TRUE(news.tell(first, news_source::redis, much_later));
+    EXPECT_FALSE(news.tell(first, news_source::log, much_later));
+    EXPECT_TRUE(news.tell(second, news_source::log, much_later));
+    EXPECT_FALSE(news.tell(second, news_source::redis, much_later));
+    EXPECT_EQ(phone.heard, (std::vector{first.cursor, second.cursor}));
+}
+
+TEST_F(fan_out_of_pushes, tells_nobody_outside_of_the_scope) {
+    news.subscribe(phone, "u:zed", start);
+    news.tell(first, news_source::redis, start);
+    EXPECT_TRUE(phone.heard.empty());
+}
+
+TEST_F(fan_out_of_pushes, tells_those_who_come_back_what_was_pushed_while_the_hub_was_away) {
+    news.tell(first, news_source::log, start);
+    news.tell(second, news_source::redis, start + 1s);
+    news.subscribe(phone, "u:ann", start + 5s);
+    EXPECT_EQ(phone.heard, (std::vector{first.cursor, second.cursor}));
+}
+
+TEST_F(fan_out_of_pushes, tells_those_who_come_later_only_what_is_new) {
+    news.tell(first, news_source::log, start);
+    news.subscribe(phone, "u:ann", much_later);
+    news.tell(second, news_source::redis, much_later);
+    EXPECT_EQ(phone.heard, (std::vector{second.cursor}));
+}
+
+TEST_F(fan_out_of_pushes, tells_rather_twice_than_never_where_a_cursor_cannot_be_read) {
+    news.subscribe(phone, "u:ann", much_later);
+    news.tell(push_of("u:ann", "soon"), news_source::redis, much_later);
+    news.tell(push_of("u:ann", "soon"), news_source::redis, much_later);
+    EXPECT_EQ(phone.heard.size(), 2U);
+}
+
+TEST(push_ledger, knows_what_redis_told) {
+    push_ledger ledger;
+    const auto now = push_ledger::clock::now();
+    ledger.first_news(first, news_source::log, now);
+    EXPECT_FALSE(ledger.heard_from_redis(first));
+    ledger.first_news(first, news_source::redis, now);
+    EXPECT_TRUE(ledger.heard_from_redis(first));
+    EXPECT_FALSE(ledger.heard_from_redis(second));
+}
+
+TEST(push_ledger, forgets_what_is_long_ago) {
+    push_ledger ledger;
+    const auto now = push_ledger::clock::now();
+    ledger.first_news(first, news_source::redis, now);
+    EXPECT_FALSE(ledger.first_news(first, news_source::redis, now + push_ledger::memory));
+    EXPECT_TRUE(ledger.first_news(first, news_source::redis, now + push_ledger::memory + 1s));
+}
+
+} // namespace
+} // namespace mana::hub
