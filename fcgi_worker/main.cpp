@@ -1,8 +1,10 @@
 // mana-sync-worker: answers push and pull, behind nginx. Only wires the parts together.
 
+#include "fcgi_worker/key_count.hpp"
 #include "fcgi_worker/master.hpp"
 #include "fcgi_worker/worker.hpp"
 #include "shared/gate/key_set.hpp"
+#include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/command_line.hpp"
 #include "shared/runtime/configuration.hpp"
 #include "shared/runtime/listening_socket.hpp"
@@ -22,14 +24,19 @@ constexpr int backlog = 128;
 
 void serve(const runtime::configuration& settings) {
     const runtime::listening_socket listener{"WORKER_SOCKET", settings.worker_socket, backlog};
+    const mana::metrics::counters_file counters{"WORKER_METRICS", settings.worker_metrics};
+    auto& counted = counters.counters();
     // Fetched once here, the keys are there in every worker from its first request on.
     mana::gate::key_set keys{mana::gate::jwks_over_http(settings.jwks_url)};
+    key_count fetch_at_start{keys, counted};
     if (!keys.refresh(mana::gate::key_set::clock::now()))
         runtime::log::warn("keys_unavailable", {{"url", settings.jwks_url}});
+    fetch_at_start.carry_over();
 
     runtime::log::info("started", {{"workers", settings.workers},
                                    {"socket", listener.from_systemd() ? "systemd" : settings.worker_socket}});
-    master{settings.workers, [&] { return run_worker(settings, listener.fd(), keys); }}.run();
+    const auto work = [&] { return run_worker(settings, listener.fd(), keys, counted); };
+    master{settings.workers, counted, work}.run();
     runtime::log::info("stopped");
 }
 

@@ -27,7 +27,8 @@ std::string ending(int status) {
 
 } // namespace
 
-master::master(unsigned workers, std::function<int()> work) : work_{std::move(work)}, slots_{workers} {}
+master::master(unsigned workers, metrics::worker_counters& counted, std::function<int()> work)
+    : counted_{counted}, work_{std::move(work)}, slots_{workers} {}
 
 void master::run() {
     const runtime::blocked_signals signals{SIGTERM, SIGINT, SIGHUP, SIGCHLD};
@@ -81,6 +82,8 @@ void master::start(slot& place) {
     }
     place.pid = pid;
     place.started = now;
+    counted_.worker_starts.add();
+    show_living();
     if (place.pause == 0ms) log::info("worker_started", {{"worker", pid}});
 }
 
@@ -98,6 +101,7 @@ void master::become_worker(pid_t master_pid) {
 void master::reap() {
     int status = 0;
     for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) died(pid, status);
+    show_living();
     if (leavers_.empty() && std::exchange(recycle_again_, false)) react(SIGHUP);
 }
 
@@ -144,6 +148,12 @@ void master::kill_overdue() {
         ::kill(late.pid, SIGKILL);
         late.killed = true;
     }
+}
+
+void master::show_living() {
+    const auto in_place =
+        std::ranges::count_if(slots_, [](const slot& place) { return place.pid.has_value(); });
+    counted_.workers.set(static_cast<std::uint64_t>(in_place) + leavers_.size());
 }
 
 std::chrono::milliseconds master::until_next_event() const {

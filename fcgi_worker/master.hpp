@@ -9,6 +9,8 @@
 // A worker whose master dies gets SIGTERM from the kernel.
 #pragma once
 
+#include "shared/metrics/worker_counters.hpp"
+
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -24,9 +26,10 @@ class master {
     static constexpr std::chrono::milliseconds first_pause{100};
     static constexpr std::chrono::seconds longest_pause{10};
 
-    // `work` is a worker's whole life: it runs in the child, with SIGTERM and SIGINT blocked, and returns the
-    // status to exit with. Threads must not run yet.
-    master(unsigned workers, std::function<int()> work);
+    // It counts starts and living workers in `counted`, which outlives it. `work` is a worker's whole life:
+    // it runs in the child, with SIGTERM and SIGINT blocked, and returns the status to exit with. Threads
+    // must not run yet.
+    master(unsigned workers, metrics::worker_counters& counted, std::function<int()> work);
 
     // Until SIGTERM or SIGINT, and the last worker has ended. A fork that fails is tried again every second.
     void run();
@@ -56,9 +59,11 @@ class master {
     void died(pid_t pid, int status);
     void retire_all();
     void kill_overdue();
+    void show_living();
     [[nodiscard]] std::chrono::milliseconds until_next_event() const;
     [[noreturn]] void become_worker(pid_t master_pid);
 
+    metrics::worker_counters& counted_;
     const std::function<int()> work_;
     std::vector<slot> slots_;
     std::vector<leaver> leavers_;

@@ -27,23 +27,34 @@ void log_capped(const call& made, std::size_t fields) noexcept {
 
 } // namespace
 
-push_handler::push_handler(store::database& tables, store::publisher& announcer, store::push_terms terms)
-    : tables_{tables}, announcer_{announcer}, terms_{terms} {}
+push_handler::push_handler(store::database& tables, store::publisher& announcer,
+                           metrics::worker_counters& counted, store::push_terms terms)
+    : tables_{tables}, announcer_{announcer}, counted_{counted}, terms_{terms} {}
 
 http_response push_handler::handle(const call& made, std::string_view body) {
     const auto push = sync::parse_push(body, made.request.client_id, sync::request_limits{});
     if (!push) return error_response(400, push.error().code, push.error().message);
 
     const store::reader author{made.user, push->client_id, {}};
+    counted_.changes_received.add(push->changes.size() + push->rejected.size());
     const auto told = [&](const store::committed_push& done) {
+        count(done);
         announce(made, push->client_id, done);
         log_capped(made, done.capped);
     };
-    http_response response;
-    response.body = sync::to_json(tables_.run(made.until, [&](store::connection& on) {
+    const auto answer = tables_.run(made.until, [&](store::connection& on) {
         return store::run_push(on, made.app, author, *push, terms_, told, made.until);
-    }));
+    });
+    counted_.changes_rejected.add(answer.rejected.size());
+    http_response response;
+    response.body = sync::to_json(answer);
     return response;
+}
+
+void push_handler::count(const store::committed_push& done) noexcept {
+    counted_.changes_stored.add(done.stored);
+    counted_.fields_lost.add(done.lost);
+    counted_.claims_capped.add(done.capped);
 }
 
 // The push is durable: nothing here may undo its answer. What Redis does not take, the sweep of the log
@@ -58,6 +69,7 @@ void push_handler::announce(const call& made, const std::string& client,
     } catch (const std::exception& failed) {
         runtime::log::error("redis_not_told", {{"id", made.request.request_id}, {"reason", failed.what()}});
     }
+    counted_.redis_failures.add();
 }
 
 } // namespace mana::fcgi_worker

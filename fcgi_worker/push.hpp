@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fcgi_worker/call.hpp"
+#include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/store/database.hpp"
 #include "shared/store/publisher.hpp"
@@ -12,10 +13,11 @@
 
 namespace mana::fcgi_worker {
 
-// One a worker. `tables` and `announcer` stay the caller's and outlive it.
+// One a worker. `tables`, `announcer` and `counted` stay the caller's and outlive it.
 class push_handler {
   public:
-    push_handler(store::database& tables, store::publisher& announcer, store::push_terms terms);
+    push_handler(store::database& tables, store::publisher& announcer, metrics::worker_counters& counted,
+                 store::push_terms terms);
 
     // 200, or 400 where the body cannot be read. Throws postgres_error: then the push may have been stored,
     // and its retry is harmless (SPEC §3 rule 3). Whether Redis heard of it makes no difference to the
@@ -23,10 +25,12 @@ class push_handler {
     [[nodiscard]] http_response handle(const call& made, std::string_view body);
 
   private:
+    void count(const store::committed_push& done) noexcept;
     void announce(const call& made, const std::string& client, const store::committed_push& done) noexcept;
 
     store::database& tables_;
     store::publisher& announcer_;
+    metrics::worker_counters& counted_;
     const store::push_terms terms_;
     runtime::log::limiter untold_{std::chrono::seconds{10}};
 };

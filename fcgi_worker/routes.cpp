@@ -67,18 +67,27 @@ gate::token_result verify(std::string_view authorization, gate::key_set& keys) {
     return gate::verify_token(token, keys, now, gate::key_set::clock::now());
 }
 
+static_assert(static_cast<std::size_t>(store::remedy::report) + 1 == metrics::remedy_names.size());
+
 constexpr std::string_view later = "the service cannot answer right now, try again in a moment";
 
 } // namespace
 
+metrics::route route_of(std::string_view path) {
+    const auto found = find_route(path);
+    if (!found) return metrics::route::other;
+    return found->to == endpoint::pull ? metrics::route::pull : metrics::route::push;
+}
+
 routes::routes(gate::key_set& keys, store::database& tables, push_handler& pushes,
-               std::chrono::milliseconds patience)
-    : keys_{keys}, tables_{tables}, pushes_{pushes}, patience_{patience} {}
+               metrics::worker_counters& counted, std::chrono::milliseconds patience)
+    : keys_{keys}, tables_{tables}, pushes_{pushes}, counted_{counted}, patience_{patience} {}
 
 http_response routes::answer(const http_request& request, const body_reader& read_body) {
     try {
         return dispatch(request, read_body);
     } catch (const store::postgres_error& error) {
+        counted_.postgres_failures[static_cast<std::size_t>(error.next())].add();
         const bool defect = error.next() == store::remedy::report;
         return failed(request, defect ? 500 : 503, error.what());
     } catch (const std::exception& error) {

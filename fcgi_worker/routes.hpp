@@ -7,21 +7,26 @@
 #include "fcgi_worker/pull.hpp"
 #include "fcgi_worker/push.hpp"
 #include "shared/gate/key_set.hpp"
+#include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/log.hpp"
 
 #include <chrono>
 #include <functional>
+#include <string_view>
 
 namespace mana::fcgi_worker {
 
 // Reads the body of the request at hand, once.
 using body_reader = std::function<body_result(deadline until)>;
 
+// Where requests of this path are counted, whatever becomes of them.
+[[nodiscard]] metrics::route route_of(std::string_view path);
+
 // One a worker. The references stay the caller's and outlive it.
 class routes {
   public:
     routes(gate::key_set& keys, store::database& tables, push_handler& pushes,
-           std::chrono::milliseconds patience);
+           metrics::worker_counters& counted, std::chrono::milliseconds patience);
 
     // Always a response, whatever happens: one line is logged for each 5xx. A request that has waited for
     // longer than `patience` is answered 503 untouched, as nobody may be there for the answer; every other
@@ -35,6 +40,7 @@ class routes {
     gate::key_set& keys_;
     store::database& tables_;
     push_handler& pushes_;
+    metrics::worker_counters& counted_;
     const std::chrono::milliseconds patience_;
     runtime::log::limiter unavailable_{std::chrono::seconds{1}};
 };

@@ -1,6 +1,7 @@
 #include "fcgi_worker/worker.hpp"
 
 #include "fcgi_worker/fastcgi_request.hpp"
+#include "fcgi_worker/key_count.hpp"
 #include "fcgi_worker/push.hpp"
 #include "fcgi_worker/routes.hpp"
 #include "shared/runtime/log.hpp"
@@ -98,13 +99,14 @@ class doorbell {
 
 class worker {
   public:
-    worker(const runtime::configuration& settings, int listener, gate::key_set& keys)
-        : patience_{settings.statement_timeout + slack}, doorbell_{listener}, request_{listener},
-          tables_{postgres_of(settings), {store::push_statements(), store::page_statements()}},
-          announcer_{settings.redis_url}, pushes_{tables_, announcer_, terms_of(settings)}, routes_{
-                                                                                                keys, tables_,
-                                                                                                pushes_,
-                                                                                                patience_} {}
+    worker(const runtime::configuration& settings, int listener, gate::key_set& keys,
+           metrics::worker_counters& counted)
+        : patience_{settings.statement_timeout + slack}, counted_{counted}, key_count_{keys, counted},
+          doorbell_{listener}, request_{listener}, tables_{postgres_of(settings),
+                                                           {store::push_statements(),
+                                                            store::page_statements()}},
+          announcer_{settings.redis_url}, pushes_{tables_, announcer_, counted, terms_of(settings)},
+          routes_{keys, tables_, pushes_, counted, patience_} {}
 
     void run() {
         while (doorbell_.wait()) {
@@ -128,16 +130,21 @@ class worker {
         const auto response =
             routes_.answer(head, [this](deadline until) { return request_.read_body(until); });
         const bool sent = request_.answer(response, std::chrono::steady_clock::now() + patience_);
-        const auto took = std::chrono::steady_clock::now() - began;
+        const auto took =
+            std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
+        counted_.answered(route_of(head.path), response.status, head.waited, took);
+        key_count_.carry_over();
         log::debug("request", {{"id", head.request_id},
                                {"method", head.method},
                                {"path", head.path},
                                {"status", response.status},
                                {"sent", sent},
-                               {"us", std::chrono::duration_cast<std::chrono::microseconds>(took).count()}});
+                               {"us", took.count()}});
     }
 
     const std::chrono::milliseconds patience_;
+    metrics::worker_counters& counted_;
+    key_count key_count_;
     doorbell doorbell_;
     fastcgi_request request_;
     store::database tables_;
@@ -148,9 +155,10 @@ class worker {
 
 } // namespace
 
-int run_worker(const runtime::configuration& settings, int listener, gate::key_set& keys) {
+int run_worker(const runtime::configuration& settings, int listener, gate::key_set& keys,
+               metrics::worker_counters& counted) {
     try {
-        worker{settings, listener, keys}.run();
+        worker{settings, listener, keys, counted}.run();
         return 0;
     } catch (const std::exception& failed) {
         log::error("worker_failed", {{"reason", failed.what()}});

@@ -23,6 +23,7 @@ includes_of() { # FOLDER
 
 only shared/sync shared/sync
 only shared/runtime shared/runtime
+only shared/metrics shared/metrics shared/runtime
 only shared/store shared/store shared/sync shared/runtime
 only shared/gate shared/gate shared/sync shared/runtime
 only shared/http shared/http shared/sync

@@ -26,8 +26,8 @@ std::string health::report(std::chrono::system_clock::time_point now) const {
     });
 }
 
-std::string health::metrics_text() const {
-    return counts_.text({index_.connections(), index_.users(), feed_.up(), sweep_.up()});
+std::string health::metrics_text() {
+    return counts_.text({index_.connections(), index_.users(), feed_.up(), sweep_.up()}, workers_.collect());
 }
 
 } // namespace mana::hub

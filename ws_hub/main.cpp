@@ -65,6 +65,7 @@ class hub_process {
           feed_{io_, store::parse_redis_url(settings.redis_url)}, sweep_{io_, postgres_of(settings),
                                                                          settings.redis_url, ledger_,
                                                                          counts_},
+          state_{index_, feed_, sweep_, counts_, settings.worker_metrics},
           shared_{index_, news_, verifier_, pages_, state_, counts_, settings.cors_origins} {}
 
     void run() {
@@ -116,7 +117,7 @@ class hub_process {
     hub::page_pool pages_;
     hub::redis_feed feed_;
     hub::log_sweep sweep_;
-    hub::health state_{index_, feed_, sweep_, counts_};
+    hub::health state_;
     const hub::session_context shared_;
 
     void tell(const store::notification& push, hub::news_source from) {

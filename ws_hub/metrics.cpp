@@ -7,7 +7,10 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <utility>
 
 namespace mana::hub {
 namespace {
@@ -156,12 +159,14 @@ void metrics::published_late(std::size_t count) {
     all_->published_late.Increment(static_cast<double>(count));
 }
 
-std::string metrics::text(const gauges& now) {
+std::string metrics::text(const gauges& now, std::vector<prometheus::MetricFamily> workers) {
     all_->connections.Set(static_cast<double>(now.connections));
     all_->users.Set(static_cast<double>(now.users));
     all_->redis_up.Set(now.redis_up ? 1 : 0);
     all_->postgres_up.Set(now.postgres_up ? 1 : 0);
-    return prometheus::TextSerializer{}.Serialize(all_->all.Collect());
+    auto families = all_->all.Collect();
+    std::ranges::move(workers, std::back_inserter(families));
+    return prometheus::TextSerializer{}.Serialize(families);
 }
 
 } // namespace mana::hub

@@ -10,6 +10,11 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
+
+namespace prometheus {
+struct MetricFamily;
+}
 
 namespace mana::hub {
 
@@ -54,8 +59,8 @@ class metrics {
     /// Pushes that Redis was told of by the sweep, not by their worker.
     void published_late(std::size_t count);
 
-    /// Prometheus text, that of the workers on this host included.
-    [[nodiscard]] std::string text(const gauges& now);
+    /// Prometheus text, with that of the workers on this host at the end.
+    [[nodiscard]] std::string text(const gauges& now, std::vector<prometheus::MetricFamily> workers);
 
   private:
     struct registered;

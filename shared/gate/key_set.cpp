@@ -92,7 +92,9 @@ boost::system::result<public_key, key_fault> key_set::find(std::string_view kid,
     std::unique_lock lock{mutex_};
     const bool known = keys_.contains(kid);
     if (!known) fetched_.wait(lock, [this] { return !fetching_; });
-    if (!fetching_ && due(keys_.contains(kid), now)) refresh(lock, now);
+    const bool fetches = !fetching_ && due(keys_.contains(kid), now);
+    if (fetches) refresh(lock, now);
+    ++(known && !fetches ? counts_.hits : counts_.misses);
     if (const auto found = keys_.find(kid); found != keys_.end()) return found->second;
     return last_success_ ? key_fault::unknown : key_fault::unavailable;
 }
@@ -101,6 +103,11 @@ bool key_set::refresh(clock::time_point now) {
     std::unique_lock lock{mutex_};
     if (!fetching_) refresh(lock, now);
     return !keys_.empty();
+}
+
+key_counts key_set::counts() const {
+    const std::lock_guard lock{mutex_};
+    return counts_;
 }
 
 bool key_set::due(bool known, clock::time_point now) const {
@@ -118,6 +125,7 @@ void key_set::refresh(std::unique_lock<std::mutex>& lock, clock::time_point now)
     lock.lock();
     fetching_ = false;
     last_failed_ = !fetched;
+    ++(fetched ? counts_.fetched : counts_.failed);
     if (fetched) {
         keys_ = std::move(*fetched);
         last_success_ = now;

@@ -6,6 +6,7 @@
 #include <boost/system/result.hpp>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +39,15 @@ enum class key_fault {
     unavailable, // no keys could be had since the start: nobody can be verified (503)
 };
 
+// How a key set was used since it was made: numbers that only grow. Whoever wants the use of a while takes
+// the difference of two.
+struct key_counts {
+    std::uint64_t hits = 0;    // find() had the key and fetched nothing
+    std::uint64_t misses = 0;  // find() fetched, waited for another thread's fetch, or could do neither
+    std::uint64_t fetched = 0; // documents that replaced the keys
+    std::uint64_t failed = 0;  // fetches that did not
+};
+
 // The cache, one a process. Thread-safe; the lock is never held while fetching. A caller waits for a fetch
 // only where it makes that fetch itself or its kid is not cached while another thread fetches.
 //
@@ -61,15 +71,18 @@ class key_set {
     // can serve from their first request on. True if any keys are held afterwards.
     bool refresh(clock::time_point now);
 
+    [[nodiscard]] key_counts counts() const;
+
   private:
     [[nodiscard]] bool due(bool known, clock::time_point now) const;
     void refresh(std::unique_lock<std::mutex>& lock, clock::time_point now);
 
     const jwks_fetcher fetch_;
-    std::mutex mutex_; // guards all below
+    mutable std::mutex mutex_; // guards all below
     std::condition_variable fetched_;
     bool fetching_ = false;
     key_map keys_;
+    key_counts counts_;
     bool last_failed_ = false;
     std::optional<clock::time_point> last_attempt_;
     std::optional<clock::time_point> last_success_;

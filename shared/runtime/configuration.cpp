@@ -184,12 +184,21 @@ std::string read_service_key(std::string_view text) {
     return std::string{text};
 }
 
+std::string read_path(std::string_view text, std::size_t most) {
+    const std::string allowed = "an absolute path of at most " + std::to_string(most) + " bytes";
+    if (!text.starts_with('/') || !is_plain(text)) throw bad_value{"is not an absolute path", allowed};
+    if (text.size() > most) throw bad_value{"is too long", allowed};
+    return std::string{text};
+}
+
 // sockaddr_un holds 108 bytes, the terminating NUL included.
 std::string read_socket_path(std::string_view text) {
-    const std::string allowed = "an absolute path of at most 107 bytes";
-    if (!text.starts_with('/') || !is_plain(text)) throw bad_value{"is not an absolute path", allowed};
-    if (text.size() > 107) throw bad_value{"is too long", allowed};
-    return std::string{text};
+    return read_path(text, 107);
+}
+
+// PATH_MAX is 4,096, and a file that is put in its place has a longer name before.
+std::string read_file_path(std::string_view text) {
+    return read_path(text, 4'000);
 }
 
 bool read_switch(std::string_view text) {
@@ -245,6 +254,9 @@ const std::array variables{
     variable{"WORKER_SOCKET", "path", "/run/mana-sync/worker.sock",
              "Socket on which nginx reaches the workers", secrecy::open,
              [](configuration& c, std::string_view text) { c.worker_socket = read_socket_path(text); }},
+    variable{"WORKER_METRICS", "path", "/run/mana-sync/worker.metrics",
+             "File in which the workers count, for /metrics of the hub", secrecy::open,
+             [](configuration& c, std::string_view text) { c.worker_metrics = read_file_path(text); }},
     variable{"HUB_SOCKET", "path", "/run/mana-sync/hub.sock", "Socket on which nginx reaches the hub",
              secrecy::open,
              [](configuration& c, std::string_view text) { c.hub_socket = read_socket_path(text); }},

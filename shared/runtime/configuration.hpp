@@ -31,6 +31,7 @@ struct configuration {
     std::chrono::milliseconds max_clock_skew{};
     unsigned workers = 0;                 // FastCGI processes, at least 1
     std::string worker_socket;            // absolute path, at most 107 bytes
+    std::string worker_metrics;           // absolute path
     std::string hub_socket;               // absolute path, at most 107 bytes
     std::chrono::days lost_writes_kept{}; // LOST_WRITES_DAYS
     std::chrono::hours spaces_stale{};    // SPACES_STALE_HOURS

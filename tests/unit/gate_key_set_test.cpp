@@ -175,6 +175,21 @@ TEST_F(key_set_test, refresh_fills_the_cache_before_the_first_request) {
     EXPECT_EQ(fetches_, 2);
 }
 
+TEST_F(key_set_test, counts_what_the_cache_answered_and_what_was_fetched) {
+    EXPECT_TRUE(found("old", 0s)); // fetched
+    EXPECT_TRUE(found("old", 1s)); // a hit
+    EXPECT_EQ(fault("guess", 2s), key_fault::unknown) << "it is too early for a fetch";
+    EXPECT_TRUE(found("old", 300s)); // too old, fetched
+    break_down();
+    EXPECT_TRUE(found("old", 600s)); // too old, and the fetch failed
+    EXPECT_TRUE(found("old", 601s)); // a hit: no fetch before 630 s
+    const auto counts = keys_.counts();
+    EXPECT_EQ(counts.hits, 2U);
+    EXPECT_EQ(counts.misses, 4U);
+    EXPECT_EQ(counts.fetched, 2U);
+    EXPECT_EQ(counts.failed, 1U);
+}
+
 TEST(key_set, lets_threads_share_one_fetch) {
     std::atomic<int> fetches{0};
     key_set keys{[&fetches]() -> fetch_result {

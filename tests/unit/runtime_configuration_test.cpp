@@ -57,6 +57,7 @@ TEST(configuration, has_the_documented_defaults) {
     EXPECT_EQ(c.max_clock_skew, 24h);
     EXPECT_EQ(c.workers, 4U);
     EXPECT_EQ(c.worker_socket, "/run/mana-sync/worker.sock");
+    EXPECT_EQ(c.worker_metrics, "/run/mana-sync/worker.metrics");
     EXPECT_EQ(c.hub_socket, "/run/mana-sync/hub.sock");
     EXPECT_EQ(c.lost_writes_kept, std::chrono::days{30});
     EXPECT_EQ(c.spaces_stale, 24h);
@@ -144,6 +145,10 @@ TEST(configuration, refuses_bad_paths_switches_and_levels) {
     EXPECT_TRUE(is_refused("WORKER_SOCKET", "worker.sock"));
     EXPECT_TRUE(is_refused("HUB_SOCKET", "/" + std::string(107, 'x')));
     EXPECT_EQ(load({{"HUB_SOCKET", "/" + std::string(106, 'x')}}).hub_socket.size(), 107U);
+    EXPECT_TRUE(is_refused("WORKER_METRICS", "worker.metrics"));
+    EXPECT_TRUE(is_refused("WORKER_METRICS", "/worker metrics"));
+    EXPECT_EQ(load({{"WORKER_METRICS", "/" + std::string(3'999, 'x')}}).worker_metrics.size(), 4'000U);
+    EXPECT_TRUE(is_refused("WORKER_METRICS", "/" + std::string(4'000, 'x')));
     EXPECT_TRUE(is_refused("PREPARED_STATEMENTS", "yes"));
     EXPECT_TRUE(is_refused("LOG_LEVEL", "INFO"));
 }
@@ -169,8 +174,8 @@ TEST(configuration, names_variable_value_problem_and_remedy_in_one_line) {
 TEST(configuration, prints_every_variable_in_every_form) {
     for (const char* const name :
          {"PORT", "DATABASE_URL", "JWKS_URL", "CORS_ORIGINS", "MANA_CREDITS_URL", "MANA_SERVICE_KEY",
-          "REDIS_URL", "MANA_AUTH_URL", "MAX_CLOCK_SKEW", "WORKERS", "WORKER_SOCKET", "HUB_SOCKET",
-          "LOST_WRITES_DAYS", "SPACES_STALE_HOURS", "STATEMENT_TIMEOUT", "LOCK_TIMEOUT",
+          "REDIS_URL", "MANA_AUTH_URL", "MAX_CLOCK_SKEW", "WORKERS", "WORKER_SOCKET", "WORKER_METRICS",
+          "HUB_SOCKET", "LOST_WRITES_DAYS", "SPACES_STALE_HOURS", "STATEMENT_TIMEOUT", "LOCK_TIMEOUT",
           "PREPARED_STATEMENTS", "LOG_LEVEL"}) {
         const std::string text{name};
         EXPECT_NE(environment_help().find("  " + text + "  ("), std::string::npos) << text;

@@ -23,12 +23,14 @@ private_stack() {
     export MANA_TEST_WORKER_PROGRAM=$worker_program
     export MANA_TEST_HUB_PROGRAM=$hub_program
     export MANA_TEST_NGINX_TEMPLATE_DIR=$root/nginx
+    export MANA_TEST_NODE_MODULES=$node_modules
 }
 
 test_all() { # CTEST_ARG...
     use_instance test
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}"
+    fetch_node_packages
     build_release
     build_asan
     private_stack
@@ -38,7 +40,7 @@ test_all() { # CTEST_ARG...
     ctest --test-dir "$root/.run/ctest" --output-on-failure --no-tests=error "$@"
 }
 
-# One CTest run over both builds and the checks of the source.
+# One CTest run over both builds, the checks of the source and the clients in JavaScript.
 write_ctest_file() {
     local check
     mkdir -p "$root/.run/ctest"
@@ -46,15 +48,23 @@ write_ctest_file() {
         for check in format shellcheck layering tidy; do
             printf 'add_test(%s "%s")\n' "$check" "$root/tests/$check.sh"
         done
+        printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
+        printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
     } >"$root/.run/ctest/CTestTestfile.cmake"
 }
 
-bench() { # ARG...
+bench() { # [hub] ARG...
+    local program=tests/bench/run
+    if [[ ${1:-} == hub ]]; then
+        program=tests/bench/hub
+        shift
+    fi
     use_instance bench
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}"
     build_release
     private_stack
-    tests/bench/run "$@"
+    disown -a # the hub is killed on purpose: bash is not to tell of it
+    "$program" "$@"
 }

@@ -6,7 +6,7 @@ build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboos
     prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
 run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl python3 python3-jwt
     python3-cryptography)
-test_packages=(clang-format clang-tidy shellcheck)
+test_packages=(clang-format clang-tidy shellcheck nodejs)
 
 policy=/usr/sbin/policy-rc.d
 policy_saved=/usr/sbin/policy-rc.d.before-mana-sync
@@ -25,6 +25,7 @@ missing_packages() { # PACKAGE...
     for package; do
         case $package in
             nginx-light) find_nginx >/dev/null && continue ;;
+            nodejs) command -v node >/dev/null && continue ;;
         esac
         grep -qxF -e "$package" <<<"$installed" || printf '%s\n' "$package"
     done

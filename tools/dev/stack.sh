@@ -6,8 +6,8 @@ parts=(postgres redis identity worker hub nginx)
 
 # What worker and hub read, as README.md lists it. A change of one restarts them.
 program_variables=(PORT DATABASE_URL MIGRATE_DATABASE_URL JWKS_URL CORS_ORIGINS MANA_CREDITS_URL MANA_SERVICE_KEY
-    REDIS_URL MANA_AUTH_URL MAX_CLOCK_SKEW WORKERS WORKER_SOCKET HUB_SOCKET LOST_WRITES_DAYS SPACES_STALE_HOURS
-    STATEMENT_TIMEOUT LOCK_TIMEOUT PREPARED_STATEMENTS LOG_LEVEL)
+    REDIS_URL MANA_AUTH_URL MAX_CLOCK_SKEW WORKERS WORKER_SOCKET WORKER_METRICS HUB_SOCKET LOST_WRITES_DAYS
+    SPACES_STALE_HOURS STATEMENT_TIMEOUT LOCK_TIMEOUT PREPARED_STATEMENTS LOG_LEVEL)
 
 # The file counts as a part of each program. It holds a key and perhaps a password.
 write_settings() {
@@ -60,6 +60,7 @@ settings() {
     export MANA_SERVICE_KEY=${MANA_SERVICE_KEY:-dev-service-key}
     export CORS_ORIGINS=${CORS_ORIGINS:-http://localhost:5173,http://localhost:5188}
     export WORKER_SOCKET=${WORKER_SOCKET:-$socket_dir/worker.sock}
+    export WORKER_METRICS=${WORKER_METRICS:-$run_dir/worker.metrics}
     export HUB_SOCKET=${HUB_SOCKET:-$socket_dir/hub.sock}
 }
 
