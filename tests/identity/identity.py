@@ -7,6 +7,7 @@ that /control sets is forgotten with the process.
 
 GET  /api/auth/jwks                                  the key set (Ed25519)
 GET  /token?user=U[&ttl=SECONDS][&kid=KID]           a token, as text
+GET  /tokens?prefix=P&count=N                        tokens of the users P-0 to P-(N-1), good for a day, one a line
 POST /token {"claims":{...},"headers":{...},"kid"}   a token of exactly these claims, for tests of refusal
 GET  /api/v1/internal/sync/status/{user}             {"active":true|false}          needs X-Service-Key
 GET  /api/v1/internal/users/{id}/memberships         {"memberships":[...]}          needs X-Service-Key
@@ -40,12 +41,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 DAY = 24 * 3600
+MOST_TOKENS = 100_000
 STATUS_PATH = '/api/v1/internal/sync/status/'
 USERS_PATH = '/api/v1/internal/users/'
 
 
 def base64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b'=').decode()
+
+
+def claims_of(user, ttl):
+    now = int(time.time())
+    return {'sub': user, 'iat': now, 'exp': int(now + ttl)}
 
 
 class KeyRing:
@@ -152,6 +159,8 @@ class Handler(BaseHTTPRequestHandler):
             self.give('jwks', lambda state: state.ring.public_set())
         elif url.path == '/token':
             self.give_token(query)
+        elif url.path == '/tokens':
+            self.give_tokens(query)
         elif url.path.startswith(STATUS_PATH):
             user = urllib.parse.unquote(url.path[len(STATUS_PATH):])
             self.give_internal('billing', lambda state: {'active': not state.inactive.get(user, False)})
@@ -179,7 +188,8 @@ class Handler(BaseHTTPRequestHandler):
                     description = self.state.describe()
                 self.answer(200, description)
             elif self.path == '/token':
-                self.sign(wish['claims'], wish.get('kid'), wish.get('headers', {}))
+                token = self.sign(wish['claims'], wish.get('kid'), wish.get('headers', {}))
+                self.answer(200, token, 'text/plain')
             else:
                 self.refuse(404, 'no such path')
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
@@ -216,16 +226,25 @@ class Handler(BaseHTTPRequestHandler):
         except ValueError:
             self.refuse(400, 'ttl is no number')
             return
-        now = int(time.time())
-        self.sign({'sub': query['user'], 'iat': now, 'exp': int(now + ttl)}, query.get('kid'), {})
+        self.answer(200, self.sign(claims_of(query['user'], ttl), query.get('kid'), {}), 'text/plain')
+
+    def give_tokens(self, query):
+        try:
+            count = int(query.get('count', 0))
+        except ValueError:
+            count = 0
+        if not query.get('prefix') or not 0 < count <= MOST_TOKENS:
+            self.refuse(400, f'prefix and count are needed, count from 1 to {MOST_TOKENS}')
+            return
+        tokens = [self.sign(claims_of(f'{query["prefix"]}-{i}', DAY), None, {}) for i in range(count)]
+        self.answer(200, '\n'.join(tokens) + '\n', 'text/plain')
 
     def sign(self, claims, kid, headers):
         with self.state.lock:
             kid = kid or self.state.ring.newest()
             # A kid that is not ours is signed all the same: that is a test of an unknown key.
             key = self.state.ring.keys.get(kid) or self.state.ring.keys[self.state.ring.newest()]
-        token = jwt.encode(claims, key, algorithm='EdDSA', headers={'kid': kid, **headers})
-        self.answer(200, token, 'text/plain')
+        return jwt.encode(claims, key, algorithm='EdDSA', headers={'kid': kid, **headers})
 
 
 class Server(ThreadingHTTPServer):
