@@ -13,6 +13,8 @@ std::string_view reason_of(int status) {
         return " Bad Request";
     case 401:
         return " Unauthorized";
+    case 402:
+        return " Payment Required";
     case 404:
         return " Not Found";
     case 405:

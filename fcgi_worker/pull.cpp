@@ -1,5 +1,6 @@
 #include "fcgi_worker/pull.hpp"
 
+#include "fcgi_worker/spaces.hpp"
 #include "shared/http/names.hpp"
 #include "shared/http/query.hpp"
 #include "shared/store/page_reader.hpp"
@@ -36,13 +37,15 @@ boost::system::result<store::page_request, http_response> wanted_page(const call
 
 } // namespace
 
-http_response pull(const call& made, store::database& tables) {
+http_response pull(const call& made, gate::user_gate& users, store::database& tables) {
     if (!sync::usable_client_id_header(made.request.client_id, sync::request_limits{}))
         return invalid("X-Client-Id is too long or has characters that are not printable ASCII");
-    const auto wanted = wanted_page(made);
+    auto wanted = wanted_page(made);
     if (!wanted) return wanted.error();
 
-    const store::reader who{made.user, made.request.client_id, {}};
+    const auto spaces = spaces_to_read(made, users, tables);
+    wanted->spaces_known = spaces.has_value();
+    const store::reader who{made.user, made.request.client_id, spaces.value_or(std::vector<std::string>{})};
     http_response response;
     response.body = sync::to_json(tables.run(
         made.until, [&](store::connection& on) { return store::read_page(on, who, *wanted, made.until); }));

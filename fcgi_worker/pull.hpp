@@ -2,11 +2,12 @@
 #pragma once
 
 #include "fcgi_worker/call.hpp"
+#include "shared/gate/user_gate.hpp"
 #include "shared/store/database.hpp"
 
 namespace mana::fcgi_worker {
 
 // 200, or 400 where the query cannot be read. Throws postgres_error.
-[[nodiscard]] http_response pull(const call& made, store::database& tables);
+[[nodiscard]] http_response pull(const call& made, gate::user_gate& users, store::database& tables);
 
 } // namespace mana::fcgi_worker

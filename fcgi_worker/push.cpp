@@ -1,5 +1,6 @@
 #include "fcgi_worker/push.hpp"
 
+#include "fcgi_worker/spaces.hpp"
 #include "shared/sync/cursor.hpp"
 #include "shared/sync/push_request.hpp"
 
@@ -27,15 +28,18 @@ void log_capped(const call& made, std::size_t fields) noexcept {
 
 } // namespace
 
-push_handler::push_handler(store::database& tables, store::publisher& announcer,
+push_handler::push_handler(gate::user_gate& users, store::database& tables, store::publisher& announcer,
                            metrics::worker_counters& counted, store::push_terms terms)
-    : tables_{tables}, announcer_{announcer}, counted_{counted}, terms_{terms} {}
+    : users_{users}, tables_{tables}, announcer_{announcer}, counted_{counted}, terms_{terms} {}
 
 http_response push_handler::handle(const call& made, std::string_view body) {
     const auto push = sync::parse_push(body, made.request.client_id, sync::request_limits{});
     if (!push) return error_response(400, push.error().code, push.error().message);
 
-    const store::reader author{made.user, push->client_id, {}};
+    const auto spaces = spaces_to_write(made, *push, users_, tables_);
+    const store::reader author{made.user, push->client_id, spaces.value_or(std::vector<std::string>{})};
+    auto terms = terms_;
+    terms.spaces_known = spaces.has_value();
     counted_.changes_received.add(push->changes.size() + push->rejected.size());
     const auto told = [&](const store::committed_push& done) {
         count(done);
@@ -43,7 +47,7 @@ http_response push_handler::handle(const call& made, std::string_view body) {
         log_capped(made, done.capped);
     };
     const auto answer = tables_.run(made.until, [&](store::connection& on) {
-        return store::run_push(on, made.app, author, *push, terms_, told, made.until);
+        return store::run_push(on, made.app, author, *push, terms, told, made.until);
     });
     counted_.changes_rejected.add(answer.rejected.size());
     http_response response;

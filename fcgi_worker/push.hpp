@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fcgi_worker/call.hpp"
+#include "shared/gate/user_gate.hpp"
 #include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/store/database.hpp"
@@ -16,18 +17,19 @@ namespace mana::fcgi_worker {
 // One a worker. `tables`, `announcer` and `counted` stay the caller's and outlive it.
 class push_handler {
   public:
-    push_handler(store::database& tables, store::publisher& announcer, metrics::worker_counters& counted,
-                 store::push_terms terms);
+    push_handler(gate::user_gate& users, store::database& tables, store::publisher& announcer,
+                 metrics::worker_counters& counted, store::push_terms terms);
 
-    // 200, or 400 where the body cannot be read. Throws postgres_error: then the push may have been stored,
-    // and its retry is harmless (SPEC §3 rule 3). Whether Redis heard of it makes no difference to the
-    // answer.
+    // 200, or 400 where the body cannot be read. Throws unavailable, and postgres_error: then the push may
+    // have been stored, and its retry is harmless (SPEC §3 rule 3). Whether Redis heard of it makes no
+    // difference to the answer.
     [[nodiscard]] http_response handle(const call& made, std::string_view body);
 
   private:
     void count(const store::committed_push& done) noexcept;
     void announce(const call& made, const std::string& client, const store::committed_push& done) noexcept;
 
+    gate::user_gate& users_;
     store::database& tables_;
     store::publisher& announcer_;
     metrics::worker_counters& counted_;

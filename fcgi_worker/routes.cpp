@@ -1,5 +1,6 @@
 #include "fcgi_worker/routes.hpp"
 
+#include "fcgi_worker/spaces.hpp"
 #include "shared/gate/token.hpp"
 #include "shared/http/names.hpp"
 
@@ -49,6 +50,10 @@ http_response unauthorized(gate::token_fault fault) {
     return response;
 }
 
+http_response inactive() {
+    return error_response(402, "sync_inactive", "sync is not active for this account");
+}
+
 http_response refused(body_fault fault) {
     switch (fault) {
     case body_fault::too_large:
@@ -79,9 +84,9 @@ metrics::route route_of(std::string_view path) {
     return found->to == endpoint::pull ? metrics::route::pull : metrics::route::push;
 }
 
-routes::routes(gate::key_set& keys, store::database& tables, push_handler& pushes,
+routes::routes(gate::key_set& keys, gate::user_gate& users, store::database& tables, push_handler& pushes,
                metrics::worker_counters& counted, std::chrono::milliseconds patience)
-    : keys_{keys}, tables_{tables}, pushes_{pushes}, counted_{counted}, patience_{patience} {}
+    : keys_{keys}, users_{users}, tables_{tables}, pushes_{pushes}, counted_{counted}, patience_{patience} {}
 
 http_response routes::answer(const http_request& request, const body_reader& read_body) {
     try {
@@ -90,6 +95,8 @@ http_response routes::answer(const http_request& request, const body_reader& rea
         counted_.postgres_failures[static_cast<std::size_t>(error.next())].add();
         const bool defect = error.next() == store::remedy::report;
         return failed(request, defect ? 500 : 503, error.what());
+    } catch (const unavailable& error) {
+        return failed(request, 503, error.what());
     } catch (const std::exception& error) {
         return failed(request, 500, error.what());
     }
@@ -107,7 +114,8 @@ http_response routes::dispatch(const http_request& request, const body_reader& r
     if (!who) return unauthorized(who.error());
 
     const call made{request, found->app, who->user, std::chrono::steady_clock::now() + patience_};
-    if (found->to == endpoint::pull) return pull(made, tables_);
+    if (!users_.may_sync(made.user, tables_, made.until)) return inactive();
+    if (found->to == endpoint::pull) return pull(made, users_, tables_);
     const auto body = read_body(made.until);
     if (!body) return refused(body.error());
     return pushes_.handle(made, *body);

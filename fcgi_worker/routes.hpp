@@ -7,6 +7,7 @@
 #include "fcgi_worker/pull.hpp"
 #include "fcgi_worker/push.hpp"
 #include "shared/gate/key_set.hpp"
+#include "shared/gate/user_gate.hpp"
 #include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/log.hpp"
 
@@ -25,7 +26,7 @@ using body_reader = std::function<body_result(deadline until)>;
 // One a worker. The references stay the caller's and outlive it.
 class routes {
   public:
-    routes(gate::key_set& keys, store::database& tables, push_handler& pushes,
+    routes(gate::key_set& keys, gate::user_gate& users, store::database& tables, push_handler& pushes,
            metrics::worker_counters& counted, std::chrono::milliseconds patience);
 
     // Always a response, whatever happens: one line is logged for each 5xx. A request that has waited for
@@ -38,6 +39,7 @@ class routes {
     [[nodiscard]] http_response failed(const http_request& request, int status, std::string_view reason);
 
     gate::key_set& keys_;
+    gate::user_gate& users_;
     store::database& tables_;
     push_handler& pushes_;
     metrics::worker_counters& counted_;

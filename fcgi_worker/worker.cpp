@@ -4,6 +4,8 @@
 #include "fcgi_worker/key_count.hpp"
 #include "fcgi_worker/push.hpp"
 #include "fcgi_worker/routes.hpp"
+#include "fcgi_worker/user_count.hpp"
+#include "shared/gate/user_gate.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/unique_fd.hpp"
 #include "shared/store/database.hpp"
@@ -47,7 +49,17 @@ store::push_terms terms_of(const runtime::configuration& settings) {
     store::push_terms terms;
     terms.max_clock_skew = settings.max_clock_skew;
     terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
+    terms.spaces_shared = !settings.mana_auth_url.empty();
     return terms;
+}
+
+gate::user_gate_settings gate_of(const runtime::configuration& settings) {
+    gate::user_gate_settings made;
+    made.credits_url = settings.mana_credits_url;
+    made.auth_url = settings.mana_auth_url;
+    made.service_key = settings.mana_service_key;
+    made.spaces_stale = settings.spaces_stale;
+    return made;
 }
 
 unique_fd checked(int fd, const char* what) {
@@ -101,12 +113,12 @@ class worker {
   public:
     worker(const runtime::configuration& settings, int listener, gate::key_set& keys,
            metrics::worker_counters& counted)
-        : patience_{settings.statement_timeout + slack}, counted_{counted}, key_count_{keys, counted},
-          doorbell_{listener}, request_{listener}, tables_{postgres_of(settings),
-                                                           {store::push_statements(),
-                                                            store::page_statements()}},
-          announcer_{settings.redis_url}, pushes_{tables_, announcer_, counted, terms_of(settings)},
-          routes_{keys, tables_, pushes_, counted, patience_} {}
+        : patience_{settings.statement_timeout + slack}, counted_{counted}, users_{gate_of(settings)},
+          key_count_{keys, counted}, user_count_{users_, counted}, doorbell_{listener}, request_{listener},
+          tables_{postgres_of(settings),
+                  {store::push_statements(), store::page_statements(), gate::user_gate::statements()}},
+          announcer_{settings.redis_url}, pushes_{users_, tables_, announcer_, counted, terms_of(settings)},
+          routes_{keys, users_, tables_, pushes_, counted, patience_} {}
 
     void run() {
         while (doorbell_.wait()) {
@@ -134,6 +146,7 @@ class worker {
             std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
         counted_.answered(route_of(head.path), response.status, head.waited, took);
         key_count_.carry_over();
+        user_count_.carry_over();
         log::debug("request", {{"id", head.request_id},
                                {"method", head.method},
                                {"path", head.path},
@@ -144,7 +157,9 @@ class worker {
 
     const std::chrono::milliseconds patience_;
     metrics::worker_counters& counted_;
+    gate::user_gate users_;
     key_count key_count_;
+    user_count user_count_;
     doorbell doorbell_;
     fastcgi_request request_;
     store::database tables_;

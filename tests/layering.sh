@@ -25,7 +25,7 @@ only shared/sync shared/sync
 only shared/runtime shared/runtime
 only shared/metrics shared/metrics shared/runtime
 only shared/store shared/store shared/sync shared/runtime
-only shared/gate shared/gate shared/sync shared/runtime
+only shared/gate shared/gate shared/store shared/sync shared/runtime
 only shared/http shared/http shared/sync
 only fcgi_worker fcgi_worker shared
 only ws_hub ws_hub shared

@@ -31,9 +31,11 @@ inline constexpr ending not_authenticated{"not_authenticated", 1008, remarkable}
 inline constexpr ending malformed_message{"malformed_message", 1008, remarkable};
 inline constexpr ending token_refused{"token_refused", 1008, remarkable};
 inline constexpr ending token_expired{"token_expired", 1008};
+inline constexpr ending sync_inactive{"sync_inactive", 1008};
 inline constexpr ending other_user{"other_user", 1008, remarkable};
 inline constexpr ending message_too_big{"message_too_big", 1009, remarkable};
 inline constexpr ending keys_unavailable{"keys_unavailable", 1013, remarkable};
+inline constexpr ending spaces_unknown{"spaces_unknown", 1013, remarkable};
 inline constexpr ending too_slow{"too_slow", 1013, remarkable};
 
 } // namespace endings

@@ -8,6 +8,7 @@
 #include "ws_hub/page_pool.hpp"
 #include "ws_hub/stream_events.hpp"
 #include "ws_hub/subscription_index.hpp"
+#include "ws_hub/user_lookup.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -37,6 +38,7 @@ constexpr std::chrono::seconds heartbeat_every = 30s;
 constexpr auto written_within = 20s; // one event, by a client that reads at all
 constexpr auto close_within = 2s;
 constexpr std::chrono::seconds page_retried_after = 1s;
+constexpr std::chrono::seconds standing_asked_every = 30s;
 constexpr std::chrono::milliseconds longest_wait = 1h; // the wall clock may have been set meanwhile
 constexpr std::size_t idle_buffer = 1024;
 
@@ -58,15 +60,15 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
   public:
     event_stream(const session_context& shared, stream_protocol::socket connected, stream_opening opening)
         : shared_(shared), who_(std::move(opening.who)), client_(std::move(opening.client)),
-          wanted_(std::move(opening.first)), socket_(std::move(connected)), timer_(socket_.get_executor()) {}
+          spaces_(std::move(opening.spaces)), wanted_(std::move(opening.first)),
+          socket_(std::move(connected)), timer_(socket_.get_executor()) {}
 
     /// Listens before it reads: what is pushed while a page is read makes it read again.
     void start() {
         told_id_ = wanted_.since;
         shared_.counts.opened(connection_kind::stream);
         shared_.index.add(*this);
-        for (const auto& scope : store::scopes_of(reader()))
-            shared_.news.subscribe(*this, scope, steady_clock::now());
+        listen();
         outgoing_ = retry_field();
         fall_behind();
         watch_client();
@@ -91,6 +93,8 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     const gate::identity who_;
     const std::chrono::sys_seconds until_ = gate::ends_at(who_, system_clock::now());
     const std::string client_;
+    std::vector<std::string> spaces_;
+    steady_clock::time_point standing_asked_at_ = steady_clock::now() + standing_asked_every; // next
     store::page_request wanted_; // `since` is what the client has been sent, or what is being written
     stream_protocol::socket socket_;
     asio::steady_timer timer_; // the earliest of all that is waited for
@@ -111,7 +115,27 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     const ending* ending_ = nullptr; // once set, nothing is read, and nothing but what waits is written
     bool closed_ = false;
 
-    [[nodiscard]] store::reader reader() const { return {who_.user, client_, {}}; }
+    [[nodiscard]] store::reader reader() const { return {who_.user, client_, spaces_}; }
+
+    bool listen() { return shared_.news.listen_to(*this, store::scopes_of(reader()), steady_clock::now()); }
+
+    /// Who joins or leaves a space does so on open streams too; and so does who stops paying.
+    void ask_for_standing() {
+        standing_asked_at_ = steady_clock::now() + standing_asked_every;
+        shared_.users.ask(who_.user, [self = shared_from_this()](const std::optional<user_verdict>& found) {
+            // While PostgreSQL does not answer, there is nothing to be shown either.
+            if (self->ending_ == nullptr && found) self->take_standing(*found);
+        });
+    }
+
+    void take_standing(const user_verdict& found) {
+        if (!found.may_sync) return end(endings::sync_inactive);
+        if (!found.spaces) return end(endings::spaces_unknown);
+        spaces_ = *found.spaces;
+        if (!listen()) return;
+        fall_behind();
+        advance();
+    }
 
     void fall_behind() {
         if (!std::exchange(behind_, true)) shared_.counts.began_to_wait();
@@ -214,7 +238,7 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
 
     [[nodiscard]] steady_clock::time_point next_deadline() const {
         if (ending_ != nullptr) return written_by_;
-        auto next = std::min(heartbeat_at_, expires_at());
+        auto next = std::min({heartbeat_at_, standing_asked_at_, expires_at()});
         if (retry_at_) next = std::min(next, *retry_at_);
         if (writing_) next = std::min(next, written_by_);
         return next;
@@ -232,6 +256,7 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
         const auto now = steady_clock::now();
         if (writing_ && now >= written_by_) return vanish(endings::too_slow);
         if (ending_ == nullptr && left() <= 0ms) end(endings::token_expired);
+        if (ending_ == nullptr && now >= standing_asked_at_) ask_for_standing();
         if (ending_ == nullptr && now >= heartbeat_at_) beat();
         if (retry_at_ && now >= *retry_at_) retry_at_.reset();
         advance();

@@ -8,13 +8,15 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <string>
+#include <vector>
 
 namespace mana::hub {
 
 struct stream_opening {
     gate::identity who;
-    std::string client;        ///< whose own changes are left out; may be empty
-    store::page_request first; ///< the first page; later ones differ in `since`
+    std::string client;              ///< whose own changes are left out; may be empty
+    std::vector<std::string> spaces; ///< that the user is a member of
+    store::page_request first;       ///< the first page; later ones differ in `since`
 };
 
 /// Serves the stream until the client goes, the token ends or the hub stops. The head of the HTTP response

@@ -1,5 +1,7 @@
 #include "ws_hub/fan_out.hpp"
 
+#include <algorithm>
+
 namespace mana::hub {
 
 bool fan_out::tell(const store::notification& push, news_source from, clock::time_point now) {
@@ -18,9 +20,21 @@ void fan_out::keep(const store::notification& push) {
     missed_[push.scope].push_back(push);
 }
 
-void fan_out::subscribe(subscriber& who, const std::string& scope, clock::time_point now) {
-    index_.subscribe(who, scope);
-    if (now >= returned_by_) return;
+bool fan_out::listen_to(subscriber& who, const std::vector<std::string>& scopes, clock::time_point now) {
+    const auto before = index_.scopes_of(who);
+    for (const auto& scope : before)
+        if (std::ranges::find(scopes, scope) == scopes.end()) index_.unsubscribe(who, scope);
+    bool any_new = false;
+    for (const auto& scope : scopes) {
+        if (std::ranges::find(before, scope) != before.end()) continue;
+        any_new = true;
+        index_.subscribe(who, scope);
+        if (now < returned_by_) tell_missed(who, scope);
+    }
+    return any_new;
+}
+
+void fan_out::tell_missed(subscriber& who, const std::string& scope) {
     const auto missed = missed_.find(scope);
     if (missed == missed_.end()) return;
     for (const auto& push : missed->second) who.hear(push);

@@ -30,9 +30,10 @@ class fan_out {
     /// Tells those who listen, unless they were told before. False: they were.
     bool tell(const store::notification& push, news_source from, clock::time_point now);
 
-    /// `who` listens to `scope` from now on; while clients come back to a hub that was started again, it also
-    /// hears of what was told before.
-    void subscribe(subscriber& who, const std::string& scope, clock::time_point now);
+    /// `who` listens to these scopes from now on, and to no others. While clients come back to a hub that was
+    /// started again, it also hears of what was told there before. True where it listens to a scope that is
+    /// new to it.
+    bool listen_to(subscriber& who, const std::vector<std::string>& scopes, clock::time_point now);
 
   private:
     subscription_index& index_;
@@ -42,6 +43,7 @@ class fan_out {
     std::size_t missed_count_ = 0;
 
     void keep(const store::notification& push);
+    void tell_missed(subscriber& who, const std::string& scope);
 };
 
 } // namespace mana::hub

@@ -6,6 +6,7 @@
 #include "ws_hub/health.hpp"
 #include "ws_hub/stream_request.hpp"
 #include "ws_hub/token_verifier.hpp"
+#include "ws_hub/user_lookup.hpp"
 #include "ws_hub/websocket_session.hpp"
 
 #include <boost/beast/core/basic_stream.hpp>
@@ -123,12 +124,19 @@ bool is_stream_path(const path& segments) {
            http_names::is_app(segments[1]);
 }
 
+response unavailable() {
+    response made = make_error(http::status::service_unavailable, "unavailable",
+                               "the service cannot answer right now, try again in a moment");
+    made.set(http::field::retry_after, "5");
+    return made;
+}
+
+response inactive() {
+    return make_error(http::status::payment_required, "sync_inactive", "sync is not active for this account");
+}
+
 response unauthorized(gate::token_fault fault) {
-    if (fault == gate::token_fault::keys_unavailable) {
-        response made = make_error(http::status::service_unavailable, "unavailable", gate::message(fault));
-        made.set(http::field::retry_after, "5");
-        return made;
-    }
+    if (fault == gate::token_fault::keys_unavailable) return unavailable();
     response made = make_error(http::status::unauthorized, "unauthorized", gate::message(fault));
     made.set(http::field::www_authenticate, "Bearer");
     return made;
@@ -211,8 +219,19 @@ class http_session : public std::enable_shared_from_this<http_session> {
         shared_.verifier.verify(std::string(token), [self = shared_from_this(), wanted = std::move(*wanted)](
                                                         const gate::token_result& found) mutable {
             if (!found) return self->answer(unauthorized(found.error()));
-            self->begin_stream(
-                {*found, std::string(view(self->request()["X-Client-Id"])), std::move(wanted)});
+            self->ask_for_standing(
+                {*found, std::string(view(self->request()["X-Client-Id"])), {}, std::move(wanted)});
+        });
+    }
+
+    void ask_for_standing(stream_opening opening) {
+        const std::string user = opening.who.user;
+        shared_.users.ask(user, [self = shared_from_this(), opening = std::move(opening)](
+                                    const std::optional<user_verdict>& found) mutable {
+            if (!found || !found->spaces) return self->answer(unavailable());
+            if (!found->may_sync) return self->answer(inactive());
+            opening.spaces = *found->spaces;
+            self->begin_stream(std::move(opening));
         });
     }
 

@@ -23,10 +23,12 @@ constexpr std::size_t published_at_once = 200; // one round trip of the publishe
 
 } // namespace
 
-log_sweep::log_sweep(boost::asio::io_context& io, const store::postgres_settings& where,
-                     const std::string& redis_url, const push_ledger& ledger, metrics& counts)
-    : io_(io), ledger_(ledger), metrics_(counts), database_(where, {store::push_log_statements()}),
-      publisher_(redis_url) {}
+log_sweep::log_sweep(boost::asio::io_context& io, const settings& by, const push_ledger& ledger,
+                     metrics& counts)
+    : io_(io), ledger_(ledger), metrics_(counts),
+      database_(by.postgres, {store::push_log_statements(), store::push_statements()}),
+      publisher_(by.redis_url), users_(by.gates),
+      users_database_(by.postgres, {gate::user_gate::statements()}), terms_(by.terms) {}
 
 log_sweep::~log_sweep() {
     request_stop();
@@ -72,6 +74,7 @@ bool log_sweep::pause() {
 void log_sweep::sweep() {
     database_.run(std::chrono::steady_clock::now() + patience, [this](store::connection& on) {
         if (told_until_.empty()) return begin(on);
+        take_up_rows(on);
         tell_clients(on);
         if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);
     });
@@ -112,6 +115,18 @@ bool log_sweep::publish(const pushes& some) {
         metrics_.published_late(count);
     }
     return true;
+}
+
+/// What is taken up is announced like any push, and told from there.
+void log_sweep::take_up_rows(store::connection& on) {
+    const auto spaces_of = [this](const std::string& user) {
+        return users_.spaces_of(user, users_database_, std::chrono::steady_clock::now() + patience);
+    };
+    for (bool more = true; more && !stopping();) {
+        const auto done = store::take_up_rows(on, place_, terms_, spaces_of, patience);
+        metrics_.taken_up(done.rows, done.skipped, done.lost, done.capped);
+        more = done.more;
+    }
 }
 
 void log_sweep::hand_over(const std::function<void(const pushes&)>& to, pushes some) {

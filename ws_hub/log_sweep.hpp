@@ -1,15 +1,18 @@
 // The safety net under Redis (SPEC §8): finds in the log of pushes what was committed and told by nobody,
 // because a worker died between COMMIT and PUBLISH, Redis was away, or another program wrote; tells this
-// hub's clients of it, and Redis as soon as it can be reached.
+// hub's clients of it, and Redis as soon as it can be reached. It also takes up the rows that other programs
+// wrote with plain SQL (SPEC §5).
 //
 // A thread of its own with a connection of its own, which looks every second. Each hub looks for itself; one
 // of them at a time publishes.
 #pragma once
 
+#include "shared/gate/user_gate.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/store/database.hpp"
 #include "shared/store/publisher.hpp"
 #include "shared/store/push_log.hpp"
+#include "shared/store/take_up.hpp"
 #include "ws_hub/push_ledger.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -41,9 +44,15 @@ class log_sweep {
         std::function<bool()> redis_up;
     };
 
+    struct settings {
+        store::postgres_settings postgres;
+        std::string redis_url;
+        gate::user_gate_settings gates; ///< whose rows are of which spaces
+        store::push_terms terms;        ///< by which rows of others are merged
+    };
+
     /// What is passed by reference outlives it.
-    log_sweep(boost::asio::io_context& io, const store::postgres_settings& where,
-              const std::string& redis_url, const push_ledger& ledger, metrics& counts);
+    log_sweep(boost::asio::io_context& io, const settings& by, const push_ledger& ledger, metrics& counts);
     log_sweep(const log_sweep&) = delete;
     log_sweep& operator=(const log_sweep&) = delete;
     /// Stops and joins: within the time-outs of the connection.
@@ -72,6 +81,10 @@ class log_sweep {
     // On the sweep's thread.
     store::database database_;
     store::publisher publisher_;
+    gate::user_gate users_;
+    store::database users_database_; // asked while a transaction of the other one is open
+    const store::push_terms terms_;
+    store::waiting_place place_;
     std::string told_until_; // look up to which this hub's clients were told; empty: none yet
     std::string last_look_;
     unsigned rounds_ = 0;
@@ -86,6 +99,7 @@ class log_sweep {
     void tell_clients(store::connection& on);
     void tell_redis(store::connection& on, const std::string& look);
     bool publish(const pushes& unpublished);
+    void take_up_rows(store::connection& on);
     void hand_over(const std::function<void(const pushes&)>& to, pushes some);
 };
 

@@ -17,6 +17,7 @@
 #include "ws_hub/session_context.hpp"
 #include "ws_hub/subscription_index.hpp"
 #include "ws_hub/token_verifier.hpp"
+#include "ws_hub/user_lookup.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -56,17 +57,34 @@ store::postgres_settings postgres_of(const runtime::configuration& settings) {
     return made;
 }
 
+gate::user_gate_settings gate_of(const runtime::configuration& settings) {
+    gate::user_gate_settings made;
+    made.credits_url = settings.mana_credits_url;
+    made.auth_url = settings.mana_auth_url;
+    made.service_key = settings.mana_service_key;
+    made.spaces_stale = settings.spaces_stale;
+    return made;
+}
+
+hub::log_sweep::settings sweep_of(const runtime::configuration& settings) {
+    hub::log_sweep::settings made{postgres_of(settings), settings.redis_url, gate_of(settings), {}};
+    made.terms.max_clock_skew = settings.max_clock_skew;
+    made.terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
+    made.terms.spaces_shared = !settings.mana_auth_url.empty();
+    return made;
+}
+
 /// The hub's parts, in the order in which they need each other.
 class hub_process {
   public:
     explicit hub_process(const runtime::configuration& settings)
         : door_{io_, settings.hub_socket}, verifier_{io_, gate::jwks_over_http(settings.jwks_url)},
-          pages_{io_, postgres_of(settings), stream_connections, counts_},
-          feed_{io_, store::parse_redis_url(settings.redis_url)}, sweep_{io_, postgres_of(settings),
-                                                                         settings.redis_url, ledger_,
-                                                                         counts_},
-          state_{index_, feed_, sweep_, counts_, settings.worker_metrics},
-          shared_{index_, news_, verifier_, pages_, state_, counts_, settings.cors_origins} {}
+          users_{io_, gate_of(settings), postgres_of(settings)}, pages_{io_, postgres_of(settings),
+                                                                        stream_connections, counts_},
+          feed_{io_, store::parse_redis_url(settings.redis_url)},
+          sweep_{io_, sweep_of(settings), ledger_, counts_}, state_{index_, feed_, sweep_, counts_,
+                                                                    settings.worker_metrics},
+          shared_{index_, news_, verifier_, users_, pages_, state_, counts_, settings.cors_origins} {}
 
     void run() {
         feed_.start([this](const store::notification& push) { tell(push, hub::news_source::redis); });
@@ -96,6 +114,7 @@ class hub_process {
         feed_.request_stop();
         sweep_.request_stop();
         verifier_.request_stop();
+        users_.request_stop();
         pages_.request_stop();
         door_.stop();
         reload_signals_.cancel(); // what is waited for keeps io_ at work
@@ -114,6 +133,7 @@ class hub_process {
     hub::push_ledger ledger_;
     hub::fan_out news_{index_, ledger_, hub::fan_out::clock::now()};
     hub::token_verifier verifier_;
+    hub::user_lookup users_;
     hub::page_pool pages_;
     hub::redis_feed feed_;
     hub::log_sweep sweep_;

@@ -99,6 +99,14 @@ struct metrics::registered {
     Counter& sweeps_failed = sweeps.Add({{"result", "failed"}});
     Counter& published_late = counter(all, "mana_sync_hub_published_late_total",
                                       "Pushes that Redis was told of by the sweep, not by their worker.");
+    Family<Counter>& foreign_rows =
+        counters(all, "mana_sync_foreign_rows_total", "Rows that other programs wrote into the log.");
+    Counter& rows_taken_up = foreign_rows.Add({{"result", "taken_up"}});
+    Counter& rows_skipped = foreign_rows.Add({{"result", "skipped"}});
+    Counter& foreign_lost = counter(all, "mana_sync_foreign_fields_lost_total",
+                                    "Fields of such rows that lost to a later write.");
+    Counter& foreign_capped = counter(all, "mana_sync_foreign_claims_capped_total",
+                                      "Claimed times of such rows further ahead than MAX_CLOCK_SKEW.");
     Gauge& oldest_unpublished =
         gauge(all, "mana_sync_oldest_unpublished_push_age_seconds",
               "Age of the oldest push that Redis is not known to have heard of; below 3 where all is well.");
@@ -157,6 +165,13 @@ void metrics::sweep_failed() {
 
 void metrics::published_late(std::size_t count) {
     all_->published_late.Increment(static_cast<double>(count));
+}
+
+void metrics::taken_up(std::size_t rows, std::size_t skipped, std::size_t lost, std::size_t capped) {
+    all_->rows_taken_up.Increment(static_cast<double>(rows));
+    all_->rows_skipped.Increment(static_cast<double>(skipped));
+    all_->foreign_lost.Increment(static_cast<double>(lost));
+    all_->foreign_capped.Increment(static_cast<double>(capped));
 }
 
 std::string metrics::text(const gauges& now, std::vector<prometheus::MetricFamily> workers) {

@@ -59,6 +59,10 @@ class metrics {
     /// Pushes that Redis was told of by the sweep, not by their worker.
     void published_late(std::size_t count);
 
+    /// Rows of other programs: shown to readers from now on, or set aside; and fields of them that lost, or
+    /// claimed a time too far ahead.
+    void taken_up(std::size_t rows, std::size_t skipped, std::size_t lost, std::size_t capped);
+
     /// Prometheus text, with that of the workers on this host at the end.
     [[nodiscard]] std::string text(const gauges& now, std::vector<prometheus::MetricFamily> workers);
 

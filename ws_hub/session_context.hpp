@@ -12,12 +12,14 @@ class metrics;
 class page_pool;
 class subscription_index;
 class token_verifier;
+class user_lookup;
 
 /// Outlives the sessions. Used on the io thread only.
 struct session_context {
     subscription_index& index;
     fan_out& news;
     token_verifier& verifier;
+    user_lookup& users;
     page_pool& pages;
     health& state;
     metrics& counts;

@@ -47,6 +47,14 @@ const subscription_index::subscribers& subscription_index::of(const std::string&
     return entry == by_scope_.end() ? nobody : entry->second;
 }
 
+std::vector<std::string> subscription_index::scopes_of(subscriber& who) const {
+    std::vector<std::string> scopes;
+    const auto known = by_connection_.find(&who);
+    if (known == by_connection_.end()) return scopes;
+    for (const scope_entry* const scope : known->second) scopes.push_back(scope->first);
+    return scopes;
+}
+
 std::vector<subscriber*> subscription_index::all() const {
     std::vector<subscriber*> everyone;
     everyone.reserve(by_connection_.size());

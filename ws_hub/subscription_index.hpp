@@ -38,6 +38,8 @@ class subscription_index {
 
     /// Empty where nobody listens. Valid until the index changes.
     [[nodiscard]] const subscribers& of(const std::string& scope) const;
+    /// What it listens to, in no order.
+    [[nodiscard]] std::vector<std::string> scopes_of(subscriber& who) const;
     /// Every connection that was added.
     [[nodiscard]] std::vector<subscriber*> all() const;
 

@@ -8,6 +8,7 @@
 #include "ws_hub/metrics.hpp"
 #include "ws_hub/subscription_index.hpp"
 #include "ws_hub/token_verifier.hpp"
+#include "ws_hub/user_lookup.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -42,6 +43,8 @@ constexpr auto close_within = 2s;    // the peer's part of a goodbye; then the s
 constexpr auto silent_at_most =
     60s; // a ping goes out after half of it: other proxies cut what idles for 60 s
 constexpr std::chrono::milliseconds longest_wait = 1h; // the wall clock may have been set meanwhile
+constexpr std::chrono::seconds spaces_asked_every = 30s;
+constexpr std::chrono::seconds spaces_asked_again = 5s; // where there was no answer
 constexpr std::size_t message_limit = 16'384;
 constexpr std::size_t idle_buffer = 1024;
 constexpr std::size_t pending_names_limit = 1'000;
@@ -76,7 +79,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
 
     void hear(const store::notification& told) override {
         if (app_ && *app_ != told.app) return;
-        if (!client_.empty() && client_ == told.client) return;
+        if (!client_.empty() && client_ == told.client && user_ == told.user) return;
         if (pending_.empty())
             shared_.counts.began_to_wait();
         else
@@ -103,6 +106,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     std::string user_;   // empty: not authenticated
     std::string client_; // whose pushes are not told; may be empty
     std::chrono::sys_seconds until_{};
+    steady_clock::time_point spaces_asked_at_ = steady_clock::time_point::max(); // next
 
     beast::flat_buffer incoming_;
 
@@ -183,19 +187,42 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         }
         if (!user_.empty() && user_ != found->user)
             return refuse(endings::other_user, "a connection belongs to one user; open another one");
-        admit(*found, client);
+        if (!shared_.users.spaces_shared()) return admit(*found, client, user_verdict{true, {{}}});
+        shared_.users.ask(found->user, [self = shared_from_this(), who = *found,
+                                        client](const std::optional<user_verdict>& standing) {
+            if (self->ending_ == nullptr) self->admit(who, client, standing);
+        });
     }
 
-    void admit(const gate::identity& who, const std::string& client) {
+    /// Where nothing is known of its spaces it hears of its own pushes, and of theirs as soon as they are
+    /// known.
+    void admit(const gate::identity& who, const std::string& client,
+               const std::optional<user_verdict>& standing) {
         user_ = who.user;
         client_ = client;
         until_ = gate::ends_at(who, system_clock::now());
         ++auth_oks_;
-        for (const std::string& scope : store::scopes_of({.user = user_, .client = client_, .spaces = {}}))
-            shared_.news.subscribe(*this, scope, steady_clock::now());
+        listen(standing);
         wait_for_expiry();
         write_next();
         read_next();
+    }
+
+    void listen(const std::optional<user_verdict>& standing) {
+        const bool known = standing && standing->spaces;
+        const auto spaces = known ? *standing->spaces : std::vector<std::string>{};
+        shared_.news.listen_to(*this, store::scopes_of({user_, client_, spaces}), steady_clock::now());
+        if (shared_.users.spaces_shared())
+            spaces_asked_at_ = steady_clock::now() + (known ? spaces_asked_every : spaces_asked_again);
+    }
+
+    /// Who joins or leaves a space does so on open connections too.
+    void ask_for_spaces() {
+        spaces_asked_at_ = steady_clock::now() + spaces_asked_every;
+        shared_.users.ask(user_, [self = shared_from_this()](const std::optional<user_verdict>& standing) {
+            // While PostgreSQL does not answer, nothing can have changed for us.
+            if (self->ending_ == nullptr && standing) self->listen(standing);
+        });
     }
 
     // Writing.
@@ -269,7 +296,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(until_ - system_clock::now());
         auto then = steady_clock::now() + std::clamp<std::chrono::milliseconds>(left, 0ms, longest_wait);
         if (writing_) then = std::min(then, written_by_);
-        wait_until(then);
+        wait_until(std::min(then, spaces_asked_at_));
     }
 
     void waited() {
@@ -277,8 +304,9 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         if (writing_ && steady_clock::now() >= written_by_) return vanish(endings::too_slow);
         if (user_.empty())
             return steady_clock::now() < auth_by_ ? wait_until(auth_by_) : end(endings::auth_timeout);
-        if (system_clock::now() < until_) return wait_for_expiry();
-        end(endings::token_expired);
+        if (system_clock::now() >= until_) return end(endings::token_expired);
+        if (steady_clock::now() >= spaces_asked_at_) ask_for_spaces();
+        wait_for_expiry();
     }
 
     // Ending. The first reason counts.

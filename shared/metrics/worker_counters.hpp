@@ -68,10 +68,17 @@ enum class route { push, pull, other };
 inline constexpr std::array route_names{"push", "pull", "other"};
 
 // Those that have a place of their own. All others share one.
-inline constexpr std::array statuses{200, 400, 401, 404, 405, 413, 500, 503};
+inline constexpr std::array statuses{200, 400, 401, 402, 404, 405, 413, 500, 503};
 
 // In the order of store::remedy.
 inline constexpr std::array remedy_names{"retry_now", "retry_later", "reconnect", "in_doubt", "report"};
+
+// Questions about users that one of the services around us answers.
+struct service_lookups {
+    counter hits;   // it was known, in the process or in PostgreSQL
+    counter asked;  // the service said so
+    counter failed; // it did not
+};
 
 // Two builds that share a file agree on this: whoever changes it changes layout_version in
 // worker_counters.cpp.
@@ -93,6 +100,9 @@ struct worker_counters {
     counter key_misses;
     counter keys_fetched;
     counter keys_failed;
+
+    service_lookups billing;
+    service_lookups memberships;
 
     counter worker_starts;
     gauge workers;

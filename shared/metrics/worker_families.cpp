@@ -95,6 +95,13 @@ MetricFamily key_fetches(const worker_counters& counted) {
                      count_of(counted.keys_failed, {{"result", "failed"}})});
 }
 
+MetricFamily lookups(const char* name, const char* help, const service_lookups& counted) {
+    return counters(name, help,
+                    {count_of(counted.hits, {{"result", "hit"}}),
+                     count_of(counted.asked, {{"result", "asked"}}),
+                     count_of(counted.failed, {{"result", "failed"}})});
+}
+
 MetricFamily workers(const worker_counters& counted, bool served) {
     ClientMetric metric;
     metric.gauge.value = served ? static_cast<double>(counted.workers.value()) : 0;
@@ -123,6 +130,10 @@ std::vector<MetricFamily> worker_families(const worker_counters& counted, bool s
                  {count_of(counted.redis_failures)}),
         key_lookups(counted),
         key_fetches(counted),
+        lookups("mana_sync_billing_lookups_total", "Whether a user may sync: hit where that was known.",
+                counted.billing),
+        lookups("mana_sync_membership_lookups_total", "Which spaces a user shares: hit where that was known.",
+                counted.memberships),
         counters("mana_sync_worker_starts_total", "Worker processes that were started.",
                  {count_of(counted.worker_starts)}),
         workers(counted, served),

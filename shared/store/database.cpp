@@ -9,7 +9,10 @@ namespace {
 constexpr std::chrono::milliseconds shortest_pause{250};
 
 constexpr statement role_statement{"role", R"(
-select rolname, rolsuper or rolbypassrls from pg_roles where rolname = current_user)"};
+select rolname, rolsuper or rolbypassrls or exists (
+           select from pg_class
+           where oid = to_regclass('sync_changes') and pg_has_role(current_user, relowner, 'member'))
+from pg_roles where rolname = current_user)"};
 
 } // namespace
 
@@ -56,8 +59,8 @@ void database::check_role() {
     const std::string name{role.count() == 1 ? role.text(0, 0) : "?"};
     throw postgres_error{remedy::report,
                          "role " + name +
-                             " is a superuser or has BYPASSRLS, so row-level security would not "
-                             "hold; put a role without both into DATABASE_URL"};
+                             " is a superuser, has BYPASSRLS or owns the tables, so row-level security "
+                             "would not hold; put another role into DATABASE_URL"};
 }
 
 } // namespace mana::store

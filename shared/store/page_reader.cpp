@@ -164,6 +164,10 @@ sync::answer to_answer(const page_request& wanted, const rows& horizon, const ro
     sync::answer answer;
     const int count = page.count();
     for (int row = 0; row < count; ++row) append_changes(answer.server_changes, page, row);
+    if (!wanted.spaces_known) {
+        answer.synced_until = wanted.since;
+        return answer;
+    }
     answer.has_more = count > 0 && page.number(0, found) > count;
     if (answer.has_more) {
         answer.synced_until = {page.position(count - 1, created_at), wanted.since.from_epoch};
@@ -178,17 +182,12 @@ sync::answer to_answer(const page_request& wanted, const rows& horizon, const ro
 
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
                        const std::optional<page_bound>& bound, deadline until) {
-    try {
-        return with_retries(until, [&] {
-            transaction reading(on, who.user, who.spaces);
-            send_page(reading, who, wanted, bound);
-            const auto results = reading.commit(until);
-            return to_answer(wanted, results.at(0), results.at(1));
-        });
-    } catch (const postgres_error& failed) {
-        if (failed.next() != remedy::in_doubt) throw;
-        throw postgres_error{remedy::reconnect, failed.what()};
-    }
+    return with_retries(until, [&] {
+        transaction reading(on, who.user, who.spaces);
+        send_page(reading, who, wanted, bound);
+        const auto results = reading.commit_repeatable(until);
+        return to_answer(wanted, results.at(0), results.at(1));
+    });
 }
 
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted, deadline until) {

@@ -18,6 +18,8 @@ struct page_request {
     std::vector<std::string> tables; ///< the protocol's collections; none: all of the app's
     sync::cursor since;
     bool include_own = false; ///< do not leave the reader's own changes out
+    /// False: the reader may have spaces that are not among the scopes read, so the cursor stays where it is.
+    bool spaces_known = true;
     int rows = 1'000;
     int bytes = 8'000'000; ///< cut there; one row is always given
 };

@@ -336,4 +336,13 @@ std::vector<rows> transaction::commit(deadline until) {
     return committed(until);
 }
 
+std::vector<rows> transaction::commit_repeatable(deadline until) {
+    try {
+        return commit(until);
+    } catch (const postgres_error& failed) {
+        if (failed.next() != remedy::in_doubt) throw;
+        throw postgres_error{remedy::reconnect, failed.what()};
+    }
+}
+
 } // namespace mana::store

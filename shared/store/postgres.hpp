@@ -172,6 +172,8 @@ class transaction {
     /// As finish(), with COMMIT as the last statement. Throws remedy::in_doubt when the connection went
     /// meanwhile.
     std::vector<rows> commit(deadline until);
+    /// The same for what may as well happen twice, as reading: reconnect in place of in_doubt.
+    std::vector<rows> commit_repeatable(deadline until);
     // The same in two steps, so that another transaction can follow in the same round trip: after
     // send_commit() nothing more is sent here, and committed() is called before any result of what follows is
     // asked for.

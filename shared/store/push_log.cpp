@@ -1,9 +1,7 @@
 #include "shared/store/push_log.hpp"
 
+#include "shared/store/text_array.hpp"
 #include "shared/sync/cursor.hpp"
-
-#include <boost/json/array.hpp>
-#include <boost/json/parse.hpp>
 
 #include <array>
 #include <string_view>
@@ -32,14 +30,6 @@ constexpr statement begin_statement{"begin_publishing", "select begin_publishing
 constexpr statement end_statement{"end_publishing", "select end_publishing($1::pg_snapshot)"};
 constexpr statement forget_statement{"forget_pushes", "select forget_pushes($1::int)"};
 
-std::vector<std::string> texts_in(std::string_view json) {
-    std::vector<std::string> texts;
-    const auto parsed = boost::json::parse({json.data(), json.size()});
-    for (const auto& item : parsed.as_array())
-        texts.emplace_back(item.as_string().data(), item.as_string().size());
-    return texts;
-}
-
 std::vector<notification> pushes_in(const rows& found) {
     std::vector<notification> pushes;
     for (int row = 0; row < found.count(); ++row) {
@@ -65,7 +55,7 @@ rows ask(connection& on, const statement& what, std::initializer_list<parameter>
          std::chrono::milliseconds patience) {
     transaction asking(on, "", {});
     asking.send(what, parameters);
-    auto results = asking.commit(from_now(patience));
+    auto results = asking.commit_repeatable(from_now(patience));
     return std::move(results.at(0));
 }
 
@@ -113,7 +103,7 @@ void pushes_between(connection& on, const std::string& seen, const std::string& 
     transaction reading(on, "", {});
     walk pushes(seen, look);
     while (!pushes.over()) take(pushes.next(reading, patience));
-    reading.commit(from_now(patience));
+    reading.commit_repeatable(from_now(patience));
 }
 
 std::vector<notification> pushes_of_last(connection& on, std::chrono::seconds span, int most,
@@ -137,7 +127,7 @@ bool publish_until(connection& on, const std::string& look,
     while (!pushes.over())
         if (!publish(pushes.next(publishing, patience))) return true;
     publishing.send(end_statement, {look});
-    publishing.commit(from_now(patience));
+    publishing.commit_repeatable(from_now(patience));
     return true;
 }
 

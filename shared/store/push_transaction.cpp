@@ -1,13 +1,14 @@
 #include "shared/store/push_transaction.hpp"
 
 #include "shared/store/page_reader.hpp"
+#include "shared/store/scope_states.hpp"
+#include "shared/store/take_up.hpp"
 
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid.hpp>
 #include <boost/uuid/uuid_io.hpp>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -17,26 +18,6 @@
 namespace mana::store {
 
 namespace {
-
-// $1 app, $2 written scopes. See sql/0004_positions.sql.
-constexpr statement lock_statement{"lock_scopes", R"(
-select (extract(epoch from receipt) * 1000)::bigint, (extract(epoch from newest) * 1000000)::bigint
-from lock_scopes($1, $2, '{}'))"};
-
-// $1 app, $2 scopes, $3 and $4 tables and record ids. After the lock, in a statement (and so a snapshot) of
-// its own: it must see what the scope's last writer committed. `offset 0` keeps each look-up one by the whole
-// key: left to itself, the planner walks all records of the scope, led by the policy's condition.
-constexpr statement records_statement{"read_records", R"(
-select record.scope, record.table_name, record.record_id, record.data::text, record.meta::text,
-       (extract(epoch from record.tombstone) * 1000)::bigint, record.marked
-from unnest($3::text[], $4::text[]) as wanted(table_name, record_id)
-cross join unnest($2::text[]) as home(scope)
-cross join lateral (
-    select * from sync_records
-    where scope = home.scope and app_id = $1
-      and table_name = wanted.table_name and record_id = wanted.record_id
-    offset 0
-) as record)"};
 
 // $1 app, $2 user, $3 client, $4 how many; then one array a column. Positions are taken as late as can be.
 // Each scope's rows are announced in sync_pushes, where those find them who were not told.
@@ -61,47 +42,6 @@ logged as (
 )
 select (extract(epoch from created_at) * 1000000)::bigint from logged order by created_at)"};
 
-// $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large
-// record only what changed travels; one that lost fields is replaced.
-constexpr std::string_view write_records_sql = R"(
-insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted)
-select scope, $1, table_name, record_id, data::jsonb, meta::jsonb, tombstone::timestamptz, marked::boolean,
-       deleted::boolean
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted)
-on conflict (scope, app_id, table_name, record_id) do update
-set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded.deleted, )";
-
-const statement& add_to_records() {
-    static const std::string sql =
-        std::string(write_records_sql)
-            .append("data = held.data || excluded.data, meta = held.meta || excluded.meta");
-    static const statement made{"add_to_records", sql.c_str()};
-    return made;
-}
-
-const statement& replace_records() {
-    static const std::string sql =
-        std::string(write_records_sql).append("data = excluded.data, meta = excluded.meta");
-    static const statement made{"replace_records", sql.c_str()};
-    return made;
-}
-
-// $1 app, $2 user, $3 client; then one array a column.
-constexpr statement lost_statement{"keep_lost_writes", R"(
-insert into sync_lost_writes (app_id, user_id, client_id, scope, table_name, record_id, field, value, claimed_at, reason)
-select $1, $2, $3, lost.* from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-    as lost(scope, table_name, record_id, field, value, claimed_at, reason))"};
-
-// $1 app, $2 scope, $3 days. The same user's writes of long ago go when new ones come.
-constexpr statement forget_statement{"forget_lost_writes", R"(
-delete from sync_lost_writes
-where scope = $2 and app_id = $1 and lost_at < clock_timestamp() - $3::int * interval '1 day')"};
-
-std::optional<std::string> text_or_null(const std::string& text) {
-    return text.empty() ? std::nullopt : std::optional(text);
-}
-
 /// A version 7 uuid: its time first, so that new keys gather at one end of the index.
 std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator& random) {
     auto id = random();
@@ -111,6 +51,12 @@ std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator&
     return to_string(id);
 }
 
+/// What an attempt at a push needs to be done before it.
+struct preparation {
+    std::set<std::string> written; ///< scopes to lock
+    bool old_rows = false;         ///< rows from before the migrations are to be taken up
+};
+
 /// One attempt at a push.
 class push_attempt {
   public:
@@ -119,17 +65,18 @@ class push_attempt {
         : on_(on), app_(app), who_(who), push_(push), terms_(terms), until_(until),
           in_(on, who.user, who.spaces) {}
 
-    /// Nothing where a record lives in a scope that was not locked: `written` has it now, try again.
-    std::optional<sync::answer> run(std::set<std::string>& written, const on_commit& told) {
-        read_states(written);
+    /// Nothing where it met what must come first: `first` says what, and it is to be tried again.
+    std::optional<sync::answer> run(preparation& first, const on_commit& told) {
+        first.old_rows = !read_states(first.written);
+        if (first.old_rows) return std::nullopt;
         sync::writer author{who_.user, push_.client_id, std::nullopt};
         if (terms_.spaces_shared) author.spaces = who_.spaces;
-        if (names_another_home(author, written)) return std::nullopt;
+        if (names_another_home(author, first.written)) return std::nullopt;
         merged_ = sync::merge_push(push_.changes, author, {receipt_, terms_.max_clock_skew}, records_);
         keep_rejected();
         write_log();
-        write_records();
-        write_lost();
+        send_touched_records(in_, app_, who_.user, records_);
+        send_lost_writes(in_, app_, who_.user, push_.client_id, merged_.lost, terms_.lost_writes_days);
         in_.send_commit();
         auto answer = commit_and_read_page(told);
         complete(answer);
@@ -150,40 +97,19 @@ class push_attempt {
     page_bound bound_;
     bool committed_ = false;
 
-    /// Whose name is left out of a record's times: in a user's own scope there is no other.
-    [[nodiscard]] std::string_view home_user(const std::string& scope) const {
-        return scope == sync::scope_of_user(who_.user) ? std::string_view(who_.user) : std::string_view{};
-    }
-
-    void read_states(const std::set<std::string>& written) {
-        std::set<std::pair<std::string, std::string>> named;
+    /// False where rows from before the migrations wait: the states don't tell of them yet.
+    bool read_states(const std::set<std::string>& written) {
+        record_names named;
         for (const auto& change : push_.changes)
             named.emplace(change.heading.table, change.heading.record_id);
-        std::vector<std::string> tables;
-        std::vector<std::string> ids;
-        for (const auto& [table, id] : named) {
-            tables.push_back(table);
-            ids.push_back(id);
-        }
-        const std::vector<std::string> locked(written.begin(), written.end());
-        in_.send(lock_statement, {app_, parameter::array(locked)});
-        in_.send(records_statement,
-                 {app_, parameter::array(scopes_of(who_)), parameter::array(tables), parameter::array(ids)});
+        send_lock(in_, app_, written);
+        send_records(in_, app_, who_, named);
         const auto results = in_.finish(until_);
-        receipt_ = sync::instant{std::chrono::milliseconds{results[0].number(0, 0)}};
-        bound_.newest_before = results[0].position(0, 1);
-        for (int row = 0; row < results[1].count(); ++row) add_state(results[1], row);
-    }
-
-    void add_state(const rows& states, int row) {
-        const std::string scope{states.text(row, 0)};
-        auto state = sync::from_stored(states.text(row, 3), states.text(row, 4), home_user(scope));
-        if (!states.is_null(row, 5))
-            state.tombstone = sync::instant{std::chrono::milliseconds{states.number(row, 5)}};
-        state.marked = states.boolean(row, 6);
-        records_.emplace(
-            sync::record_key{scope, std::string(states.text(row, 1)), std::string(states.text(row, 2))},
-            std::move(state));
+        const auto locks = locks_in(results[0]);
+        receipt_ = locks.receipt;
+        bound_.newest_before = locks.newest;
+        records_ = records_in(results[1], who_.user);
+        return !locks.old_rows_wait;
     }
 
     [[nodiscard]] bool names_another_home(const sync::writer& author, std::set<std::string>& written) const {
@@ -211,6 +137,7 @@ class push_attempt {
         wanted.since = push_.since;
         wanted.rows = terms_.page_rows;
         wanted.bytes = terms_.page_bytes;
+        wanted.spaces_known = terms_.spaces_known;
         return wanted;
     }
 
@@ -219,50 +146,18 @@ class push_attempt {
         boost::uuids::random_generator random;
         columns log;
         for (const auto& row : merged_.rows) {
-            const sync::json_value data{row.data};
-            const sync::json_value meta{row.field_meta};
+            auto stored = to_stored(row);
             const auto& heading = row.heading;
-            const bool tombstone = row.op == sync::operation::remove;
             bound_.last_row = time_ordered_uuid(receipt_, random);
             log.add({bound_.last_row, row.scope, heading.table, heading.record_id,
-                     std::string(sync::to_text(row.op)),
-                     tombstone ? std::nullopt : std::optional(sync::to_json_text(data)),
-                     sync::to_json_text(meta), std::to_string(heading.schema_version),
+                     std::string(sync::to_text(row.op)), std::move(stored.data), std::move(stored.field_meta),
+                     std::to_string(heading.schema_version),
                      heading.actor ? std::optional(sync::to_json_text(*heading.actor)) : std::nullopt,
                      text_or_null(heading.origin), text_or_null(heading.space), row.told ? "t" : "f",
-                     std::to_string(sync::stored_size(data) + sync::stored_size(meta))});
+                     std::move(stored.bytes)});
         }
         in_.send(log_statement, log.after({app_, who_.user, push_.client_id,
                                            parameter::number(static_cast<std::int64_t>(log.rows()))}));
-    }
-
-    void write_records() {
-        columns added;
-        columns replaced;
-        for (const auto& [key, state] : records_) {
-            if (!state.touched) continue;
-            auto stored = sync::to_stored(state, home_user(key.scope), !state.replaced);
-            const auto deleted_at = state.fields.find("deletedAt");
-            const bool deleted = deleted_at != state.fields.end() && sync::truthy(deleted_at->second.value);
-            auto& written = state.replaced ? replaced : added;
-            written.add({key.scope, key.table, key.record_id, std::move(stored.values),
-                         std::move(stored.meta),
-                         state.tombstone ? std::optional(sync::to_text(*state.tombstone)) : std::nullopt,
-                         state.marked ? "t" : "f", deleted ? "t" : "f"});
-        }
-        if (!added.empty()) in_.send(add_to_records(), added.after({app_}));
-        if (!replaced.empty()) in_.send(replace_records(), replaced.after({app_}));
-    }
-
-    void write_lost() {
-        if (merged_.lost.empty()) return;
-        columns lost_writes;
-        for (const auto& lost : merged_.lost)
-            lost_writes.add({lost.scope, lost.table, lost.record_id, lost.field, lost.value,
-                             text_or_null(lost.claimed), lost.reason});
-        in_.send(lost_statement, lost_writes.after({app_, who_.user, push_.client_id}));
-        in_.send(forget_statement,
-                 {app_, sync::scope_of_user(who_.user), parameter::number(terms_.lost_writes_days)});
     }
 
     /// The page's transaction goes after the push's COMMIT in the same round trip; if it fails, the push
@@ -345,18 +240,26 @@ std::set<std::string> scopes_named(const reader& who, const sync::push_request& 
 } // namespace
 
 std::span<const statement> push_statements() {
-    static const std::array list{lock_statement,    records_statement, log_statement,   add_to_records(),
-                                 replace_records(), lost_statement,    forget_statement};
+    static const auto list = [] {
+        const auto shared = take_up_statements();
+        std::vector<statement> all(shared.begin(), shared.end());
+        all.push_back(log_statement);
+        return all;
+    }();
     return list;
 }
 
 sync::answer run_push(connection& on, const std::string& app, const reader& who,
                       const sync::push_request& push, const push_terms& terms, const on_commit& told,
                       deadline until) {
-    auto written = scopes_named(who, push);
+    preparation first{scopes_named(who, push), false};
     return with_retries(until, [&] {
-        auto answer = push_attempt(on, app, who, push, terms, until).run(written, told);
-        if (!answer) throw postgres_error(remedy::retry_now, "a record lives in a scope that was not locked");
+        if (first.old_rows && !terms.spaces_known)
+            throw postgres_error(remedy::retry_later,
+                                 "old rows wait for the author's memberships to be known");
+        if (first.old_rows) take_up_old_rows(on, app, who, terms, until);
+        auto answer = push_attempt(on, app, who, push, terms, until).run(first, told);
+        if (!answer) throw postgres_error(remedy::retry_now, "the push met rows or scopes that come first");
         return std::move(*answer);
     });
 }

@@ -25,6 +25,7 @@ struct push_terms {
     int page_rows = 5'000;
     int page_bytes = 8'000'000;
     bool spaces_shared = false; ///< MANA_AUTH_URL is set
+    bool spaces_known = true;   ///< see page_request
 };
 
 /// What a committed push wrote into one scope: what others are told of.

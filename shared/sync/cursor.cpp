@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::string_view from_epoch_digits = "10";
 constexpr std::chrono::seconds foreign_clock_slack{10};
+// An offset can carry a time beyond it, which would be written with five digits of year and never read again.
+constexpr position last_position =
+    std::chrono::sys_days{std::chrono::year{10'000} / 1 / 1} - std::chrono::microseconds{1};
 
 } // namespace
 
@@ -21,7 +24,7 @@ cursor parse_since(std::string_view text) {
     const bool ours = parts->utc && (digits.size() == 6 || says_epoch);
     cursor read{.at = parts->second + std::chrono::microseconds{leading_digits(digits, 6)}};
     if (!ours) read.at -= foreign_clock_slack;
-    read.at = std::max(read.at, position{});
+    read.at = std::clamp(read.at, position{}, last_position);
     read.from_epoch = read.at == position{} || (ours && says_epoch);
     return read;
 }

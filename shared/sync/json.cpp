@@ -186,8 +186,37 @@ std::size_t copy_escape(std::string_view text, std::size_t at, std::string& out)
     return at + 6;
 }
 
-/// One pass over the text before Boost reads it, since Boost refuses a lone surrogate and recurses into
-/// depth: mends the first and cuts out the second.
+bool begins_exponent(char c) {
+    return c == 'e' || c == 'E';
+}
+
+/// The digits of the exponent that begins at `text[at]`; none where no number goes on there.
+std::string_view exponent_digits(std::string_view text, std::size_t at) {
+    auto rest = text.substr(at + 1);
+    if (rest.starts_with('+') || rest.starts_with('-')) rest.remove_prefix(1);
+    return rest.substr(0, rest.find_first_not_of("0123456789"));
+}
+
+/// Longer ones may be beyond an int.
+constexpr std::string_view largest_exponent = "999999999";
+
+bool has_long_exponent(std::string_view text, std::size_t at) {
+    return exponent_digits(text, at).size() > largest_exponent.size();
+}
+
+/// Copies a long exponent that begins at `text[at]`, without leading zeros, as one that is no less beyond
+/// every double. Returns where it ends.
+std::size_t copy_exponent(std::string_view text, std::size_t at, std::string& out) {
+    const auto digits = exponent_digits(text, at);
+    const auto start = static_cast<std::size_t>(digits.data() - text.data());
+    out.append(text.substr(at, start - at));
+    const auto shortened = digits.substr(std::min(digits.find_first_not_of('0'), digits.size() - 1));
+    out.append(shortened.size() > largest_exponent.size() ? largest_exponent : shortened);
+    return start + digits.size();
+}
+
+/// One pass over the text before Boost reads it, since Boost refuses a lone surrogate and an exponent beyond
+/// an int and recurses into depth: mends the first two and cuts out the third.
 std::string mend(std::string_view text, std::size_t max_depth) {
     std::string out;
     out.reserve(text.size());
@@ -199,6 +228,10 @@ std::string mend(std::string_view text, std::size_t max_depth) {
         if (in_string && c == '\\') {
             std::string skipped;
             at = copy_escape(text, at, cut ? skipped : out);
+            continue;
+        }
+        if (!in_string && !cut && begins_exponent(c) && has_long_exponent(text, at)) {
+            at = copy_exponent(text, at, out);
             continue;
         }
         ++at;
@@ -223,6 +256,8 @@ bool needs_mending(std::string_view text, std::size_t max_depth) {
             in_string = !in_string;
         } else if (!in_string && (c == '[' || c == '{')) {
             if (++depth > max_depth) return true;
+        } else if (!in_string && begins_exponent(c)) {
+            if (has_long_exponent(text, at)) return true;
         } else if (!in_string && (c == ']' || c == '}') && depth > 0) {
             --depth;
         }
@@ -270,20 +305,32 @@ struct decimal {
     bool operator==(const decimal&) const = default;
 };
 
+long exponent_of(std::string_view text) {
+    const auto e = text.find_first_of("eE");
+    return e == std::string_view::npos ? 0 : decimal::read_exponent(text.substr(e + 1));
+}
+
+/// The digits after the point once jsonb has written the exponent out, which it does for a zero too.
+long written_fraction(std::string_view text) {
+    const auto number = text.substr(0, text.find_first_of("eE"));
+    const auto point = std::min(number.find('.'), number.size() - 1);
+    return static_cast<long>(number.size() - 1 - point) - exponent_of(text);
+}
+
 /// jsonb keeps a numeric with at most 16,383 digits after the point; every client reads a double.
 bool out_of_range(std::string_view text) {
     constexpr std::size_t most_digits = 16'000;
-    if (text.size() > most_digits) return true;
+    constexpr long most_fraction = 16'383;
+    if (text.size() > most_digits || written_fraction(text) > most_fraction) return true;
     double number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc{}) return !decimal(text).digits.empty();
-    return decimal(text).exponent < -static_cast<long>(most_digits);
+    return error != std::errc{} && !decimal(text).digits.empty();
 }
 
 std::size_t written_out(std::string_view text) {
     const auto e = text.find_first_of("eE");
     if (e == std::string_view::npos) return text.size();
-    const long exponent = std::clamp(decimal::read_exponent(text.substr(e + 1)), -20'000L, 20'000L);
+    const long exponent = std::clamp(exponent_of(text), -20'000L, 20'000L);
     return e + static_cast<std::size_t>(std::abs(exponent)) + 2;
 }
 

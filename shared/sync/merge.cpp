@@ -13,7 +13,6 @@ namespace {
 /// How long after its receipt an insert's author may still hold a time of its own clock (rule 5).
 constexpr std::chrono::seconds insert_hold{60};
 constexpr std::chrono::milliseconds next_instant{1};
-constexpr std::string_view personal_space = "_personal:";
 
 /// A write on its way through the merge.
 struct pending_write {
@@ -366,7 +365,7 @@ std::optional<std::string> home_of(const change& given, const writer& author, co
     if (lives_in(own)) return own;
     for (const auto& space : *author.spaces)
         if (lives_in(scope_of_space(space))) return scope_of_space(space);
-    if (heading.space.empty() || heading.space.starts_with(personal_space)) return own;
+    if (!is_shared_space(heading.space)) return own;
     if (std::ranges::find(*author.spaces, heading.space) == author.spaces->end()) return std::nullopt;
     return scope_of_space(heading.space);
 }

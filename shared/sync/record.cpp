@@ -15,6 +15,10 @@ std::string scope_of_space(std::string_view space) {
     return "s:" + std::string(space);
 }
 
+bool is_shared_space(std::string_view space) {
+    return !space.empty() && !space.starts_with("_personal:");
+}
+
 namespace {
 
 void put_time(json_object& meta, std::string_view key, instant time) {

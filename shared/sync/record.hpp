@@ -26,6 +26,10 @@ std::string scope_of_user(std::string_view user);
 /// "s:<space>": what the members of a space share.
 std::string scope_of_space(std::string_view space);
 
+/// Whether a change with this `spaceId` is for a space that is shared. None, and "_personal:<anything>", are the
+/// caller's own scope (SPEC §6).
+bool is_shared_space(std::string_view space);
+
 struct held_field {
     json_value value;
     std::optional<instant> claimed; ///< as the client said it, however far ahead; none: an untimed insert

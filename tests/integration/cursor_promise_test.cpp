@@ -17,19 +17,6 @@
 namespace mana::tests {
 namespace {
 
-constexpr store::statement make_commits_uneven{"make_commits_uneven", R"(
-do $do$
-begin
-    if exists (select from pg_trigger where tgname = 'uneven_commit') then return; end if;
-    create function uneven_commit() returns trigger language plpgsql as $$
-        begin perform pg_sleep(random() * 0.004); return null; end $$;
-    create constraint trigger uneven_commit after insert on sync_changes
-        deferrable initially deferred for each row
-        when (new.app_id like 'uneven%' and new.table_name = 'last') execute function uneven_commit();
-end $do$)"};
-constexpr store::statement log_of_scopes{
-    "log_of_scopes",
-    "select id from sync_changes where scope = any ($1::text[]) and app_id = $2 order by created_at"};
 constexpr store::statement jumping_clock{"jumping_clock", R"(
 create or replace function wall_clock() returns bigint language sql volatile as
     $$ select (extract(epoch from clock_timestamp() - random() * interval '1 hour') * 1000000)::bigint $$)"};
@@ -56,44 +43,10 @@ void write(const device& writer, int pushes) {
     }
 }
 
-/// Follows the cursor in small pages until the writers are done and nothing is left; gives the rows in the
-/// order seen.
-std::vector<std::string> read_until(const std::atomic<bool>& written, const store::reader& who,
-                                    const std::string& app) {
-    auto on = connect();
-    std::vector<std::string> seen;
-    store::page_request wanted;
-    wanted.app = app;
-    wanted.rows = 37;
-    for (;;) {
-        const bool was_written = written;
-        const auto page = store::read_page(on, who, wanted, soon());
-        for (const auto& change : page.server_changes) seen.push_back(change.event_id);
-        wanted.since = page.synced_until;
-        if (was_written && page.server_changes.empty()) return seen;
-    }
-}
-
-std::vector<std::string> log_of(const std::vector<std::string>& scopes, const std::string& app) {
-    auto all_seeing = connect_as_superuser({log_of_scopes});
-    const std::vector<store::parameter> parameters{store::parameter::array(scopes), app};
-    all_seeing.send(log_of_scopes, parameters);
-    const auto found = all_seeing.finish(soon());
-    std::vector<std::string> ids;
-    for (int row = 0; row < found[0].count(); ++row) ids.emplace_back(found[0].text(row, 0));
-    return ids;
-}
-
-void run_as_superuser(const store::statement& what, const std::vector<store::parameter>& parameters) {
-    auto all_seeing = connect_as_superuser({what});
-    all_seeing.send(what, parameters);
-    all_seeing.finish(soon());
-}
-
 /// The wall clock of PostgreSQL's host, as position clocks see it, jumps back by up to an hour at every look.
 struct wall_clock_that_jumps {
-    wall_clock_that_jumps() { run_as_superuser(jumping_clock, {}); }
-    ~wall_clock_that_jumps() { run_as_superuser(steady_clock, {}); }
+    wall_clock_that_jumps() { run_once(connect_as_superuser({jumping_clock}), jumping_clock, {}); }
+    ~wall_clock_that_jumps() { run_once(connect_as_superuser({steady_clock}), steady_clock, {}); }
     wall_clock_that_jumps(const wall_clock_that_jumps&) = delete;
     wall_clock_that_jumps& operator=(const wall_clock_that_jumps&) = delete;
 };
@@ -105,14 +58,14 @@ struct scene {
 };
 
 void every_reader_sees_every_row_once_and_in_order(const scene& played) {
-    run_as_superuser(make_commits_uneven, {});
+    make_commits_uneven();
     const auto& app = played.writers.front().app;
     std::atomic<bool> written = false;
     std::vector<std::vector<std::string>> seen(played.readers.size());
     {
         std::vector<std::jthread> readers;
         for (std::size_t i = 0; i < played.readers.size(); ++i)
-            readers.emplace_back([&, i] { seen[i] = read_until(written, played.readers[i], app); });
+            readers.emplace_back([&, i] { seen[i] = follow_until(written, played.readers[i], app); });
         std::vector<std::jthread> writers;
         for (const auto& writer : played.writers) writers.emplace_back([&] { write(writer, played.pushes); });
         for (auto& writer : writers) writer.join();

@@ -48,6 +48,50 @@ TEST(isolation_of_writes, refuses_a_row_in_anothers_name_or_scope) {
     }
 }
 
+TEST(isolation_of_waiting_rows, shows_them_to_their_user_alone_and_lets_nobody_else_take_them_up) {
+    static constexpr store::statement leave_waiting{
+        "leave_waiting",
+        "insert into sync_changes (app_id, table_name, record_id, user_id, op, data, client_id) "
+        "values ('waiting', 't', 'r', $1, 'update', '[]', 'c')"};
+    static constexpr store::statement see_waiting{"see_waiting",
+                                                  "select from sync_changes where scope is null"};
+    static constexpr store::statement take_all{
+        "take_all", "update sync_changes set scope = (select current_scopes())[1] returning id"};
+    const auto ann = fresh("ann");
+    const auto eve = fresh("eve");
+    run_once(connect_as_owner({leave_waiting}), leave_waiting, {ann});
+    auto on = connect({see_waiting, take_all});
+    for (const auto& [user, rows] : {std::pair{ann, 1}, std::pair{eve, 0}, std::pair{std::string{}, 0}}) {
+        store::transaction asking(on, user, {});
+        asking.send(see_waiting, {});
+        EXPECT_EQ(asking.finish(soon())[0].count(), rows);
+    }
+    store::transaction taking(on, eve, {});
+    taking.send(take_all, {});
+    EXPECT_EQ(taking.finish(soon())[0].count(), 0);
+}
+
+TEST(isolation_of_waiting_rows, lets_no_row_be_changed_once_it_is_shown) {
+    static constexpr store::statement rewrite{
+        "rewrite", "update sync_changes set data = '{}' where scope is not null returning id"};
+    auto on = connect({rewrite});
+    const device ann{{fresh("ann"), "a", {}}, "todo"};
+    ann.push(on, {update_of("n", "1", "x", "1")});
+    store::transaction rewriting(on, ann.who.user, {});
+    rewriting.send(rewrite, {});
+    EXPECT_EQ(rewriting.finish(soon())[0].count(), 0);
+}
+
+TEST(isolation_of_waiting_rows, refuses_one_in_anothers_name) {
+    static constexpr store::statement leave{
+        "leave", "insert into sync_changes (app_id, table_name, record_id, user_id, op, client_id) "
+                 "values ('a', 't', 'r', $1, 'update', 'c')"};
+    auto on = connect({leave});
+    store::transaction leaving(on, fresh("eve"), {});
+    leaving.send(leave, {fresh("ann")});
+    EXPECT_THROW(leaving.commit(soon()), store::postgres_error);
+}
+
 TEST(isolation_of_tables, every_table_has_forced_row_level_security_or_a_reason) {
     // sync_migrations: names of migrations, and no right for the service.
     static constexpr store::statement open_tables{

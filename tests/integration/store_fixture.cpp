@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <stdexcept>
+#include <utility>
 
 namespace mana::tests {
 
@@ -49,6 +50,57 @@ store::connection connect(std::vector<store::statement> more) {
 
 store::connection connect_as_superuser(std::vector<store::statement> more) {
     return connect_to("MANA_TEST_SUPERUSER_URL", more);
+}
+
+store::connection connect_as_owner(std::vector<store::statement> more) {
+    return connect_to("MANA_TEST_OWNER_URL", more);
+}
+
+store::rows run_once(store::connection on, const store::statement& what,
+                     const std::vector<store::parameter>& parameters) {
+    on.send(what, parameters);
+    return std::move(on.finish(soon()).at(0));
+}
+
+void make_commits_uneven() {
+    static constexpr store::statement make_uneven{"make_uneven", R"(
+do $do$
+begin
+    if exists (select from pg_trigger where tgname = 'uneven_commit') then return; end if;
+    create function uneven_commit() returns trigger language plpgsql as $$
+        begin perform pg_sleep(random() * 0.004); return null; end $$;
+    create constraint trigger uneven_commit after insert or update on sync_changes
+        deferrable initially deferred for each row
+        when (new.app_id like 'uneven%' and new.table_name = 'last') execute function uneven_commit();
+end $do$)"};
+    run_once(connect_as_superuser({make_uneven}), make_uneven, {});
+}
+
+std::vector<std::string> follow_until(const std::atomic<bool>& written, const store::reader& who,
+                                      const std::string& app) {
+    auto on = connect();
+    std::vector<std::string> seen;
+    store::page_request wanted;
+    wanted.app = app;
+    wanted.rows = 37;
+    for (;;) {
+        const bool was_written = written;
+        const auto page = store::read_page(on, who, wanted, soon());
+        for (const auto& change : page.server_changes) seen.push_back(change.event_id);
+        wanted.since = page.synced_until;
+        if (was_written && page.server_changes.empty()) return seen;
+    }
+}
+
+std::vector<std::string> log_of(const std::vector<std::string>& scopes, const std::string& app) {
+    static constexpr store::statement log_of_scopes{
+        "log_of_scopes",
+        "select id from sync_changes where scope = any ($1::text[]) and app_id = $2 order by created_at"};
+    const auto found = run_once(connect_as_superuser({log_of_scopes}), log_of_scopes,
+                                {store::parameter::array(scopes), app});
+    std::vector<std::string> ids;
+    for (int row = 0; row < found.count(); ++row) ids.emplace_back(found.text(row, 0));
+    return ids;
 }
 
 push_done device::push(store::connection& on, const std::vector<std::string>& changes,

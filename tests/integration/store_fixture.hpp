@@ -5,6 +5,7 @@
 #include "shared/store/postgres.hpp"
 #include "shared/store/push_transaction.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -25,8 +26,14 @@ store::deadline soon();
 
 /// The statements of push and page, and those of the test itself.
 store::connection connect(std::vector<store::statement> more = {});
-/// As the role that owns the tables, with superuser rights: sees everything.
+/// With superuser rights: sees everything.
 store::connection connect_as_superuser(std::vector<store::statement> more);
+/// As the role that owns the tables: another program.
+store::connection connect_as_owner(std::vector<store::statement> more);
+
+/// One statement outside of any transaction.
+store::rows run_once(store::connection on, const store::statement& what,
+                     const std::vector<store::parameter>& parameters);
 
 /// What a push's author was answered, and what was committed.
 struct push_done {
@@ -45,6 +52,17 @@ struct device {
     sync::answer pull(store::connection& on, const std::string& table, const std::string& since,
                       int rows = 1'000) const;
 };
+
+/// From now on transactions that write into a table "last" of an app "uneven…" commit late, one later than
+/// another.
+void make_commits_uneven();
+
+/// Follows the cursor in small pages until `written` is set and nothing is left; gives the rows' ids in the
+/// order seen.
+std::vector<std::string> follow_until(const std::atomic<bool>& written, const store::reader& who,
+                                      const std::string& app);
+/// The ids of all rows of these scopes, in the order of positions.
+std::vector<std::string> log_of(const std::vector<std::string>& scopes, const std::string& app);
 
 /// `"table":…,"id":…,"op":"update","fields":{field:{"value":value,"at":now}}`
 std::string update_of(const std::string& table, const std::string& id, const std::string& field,

@@ -42,18 +42,27 @@ TEST(worker_families, are_named_as_prometheus_wants_them) {
 
 TEST(worker_families, have_every_series_from_the_start) {
     const auto text = scraped(worker_counters{});
-    for (const char* const series :
-         {R"(mana_sync_requests_total{route="push",status="200"})",
-          R"(mana_sync_requests_total{route="pull",status="503"})",
-          R"(mana_sync_requests_total{route="other",status="404"})",
-          R"(mana_sync_requests_total{route="other",status="other"})", "mana_sync_changes_received_total",
-          "mana_sync_changes_stored_total", "mana_sync_changes_rejected_total", "mana_sync_fields_lost_total",
-          "mana_sync_claims_capped_total", R"(mana_sync_postgres_failures_total{remedy="in_doubt"})",
-          "mana_sync_redis_failures_total", R"(mana_sync_jwks_lookups_total{result="hit"})",
-          R"(mana_sync_jwks_lookups_total{result="miss"})", R"(mana_sync_jwks_fetches_total{result="ok"})",
-          R"(mana_sync_jwks_fetches_total{result="failed"})", "mana_sync_worker_starts_total",
-          "mana_sync_workers", R"(mana_sync_request_duration_seconds_count{route="pull"})",
-          "mana_sync_request_wait_seconds_count"})
+    for (const char* const series : {R"(mana_sync_requests_total{route="push",status="200"})",
+                                     R"(mana_sync_requests_total{route="pull",status="503"})",
+                                     R"(mana_sync_requests_total{route="other",status="404"})",
+                                     R"(mana_sync_requests_total{route="other",status="other"})",
+                                     "mana_sync_changes_received_total",
+                                     "mana_sync_changes_stored_total",
+                                     "mana_sync_changes_rejected_total",
+                                     "mana_sync_fields_lost_total",
+                                     "mana_sync_claims_capped_total",
+                                     R"(mana_sync_postgres_failures_total{remedy="in_doubt"})",
+                                     "mana_sync_redis_failures_total",
+                                     R"(mana_sync_jwks_lookups_total{result="hit"})",
+                                     R"(mana_sync_jwks_lookups_total{result="miss"})",
+                                     R"(mana_sync_jwks_fetches_total{result="ok"})",
+                                     R"(mana_sync_jwks_fetches_total{result="failed"})",
+                                     "mana_sync_worker_starts_total",
+                                     R"(mana_sync_billing_lookups_total{result="hit"})",
+                                     R"(mana_sync_membership_lookups_total{result="failed"})",
+                                     "mana_sync_workers",
+                                     R"(mana_sync_request_duration_seconds_count{route="pull"})",
+                                     "mana_sync_request_wait_seconds_count"})
         EXPECT_THAT(text, HasSubstr('\n' + std::string{series} + " 0\n"));
 }
 

@@ -56,5 +56,11 @@ TEST(sync_cursor, nothing_is_before_the_epoch) {
     EXPECT_EQ(parse_since("1970-01-01T00:00:05Z").at, position{});
 }
 
+TEST(sync_cursor, one_that_an_offset_carries_beyond_the_last_year_comes_back_too) {
+    const auto read = parse_since("9999-12-31T23:59:59.123456-10:00");
+    EXPECT_EQ(to_text(read), "9999-12-31T23:59:59.999999Z");
+    EXPECT_EQ(parse_since(to_text(read)), read);
+}
+
 } // namespace
 } // namespace mana::sync

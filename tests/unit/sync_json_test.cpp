@@ -80,6 +80,24 @@ TEST(sync_json, faults_are_found_wherever_they_stand) {
         EXPECT_EQ(find_fault(read(text)), json_fault::none) << text;
 }
 
+TEST(sync_json, a_zero_that_jsonb_could_not_write_out_is_a_fault_as_well) {
+    for (const auto& text :
+         {std::string("0e-16384"), std::string("-0.0e-20000"), "0." + std::string(15'990, '0') + "e-400"})
+        EXPECT_EQ(find_fault(read(text)), json_fault::number_out_of_range) << text;
+    for (const auto* text : {"0e-16383", "0.00e-16381", "0.0", "0e2000000000"})
+        EXPECT_EQ(find_fault(read(text)), json_fault::none) << text;
+}
+
+TEST(sync_json, an_exponent_beyond_an_int_is_a_fault_of_its_number_alone) {
+    for (const auto* text :
+         {"1e2147483648", "-1.5E+99999999999999999999", "1e-99999999999", "0e-99999999999"})
+        EXPECT_EQ(find_fault(read(text)), json_fault::number_out_of_range) << text;
+    EXPECT_EQ(again("[1e0000000000000000000005,\"1e99999999999\",0e99999999999,true]"),
+              "[1e5,\"1e99999999999\",0e999999999,true]");
+    EXPECT_EQ(again("1e-00000000000"), "1e-0");
+    EXPECT_FALSE(parse_json("truee99999999999", depth));
+}
+
 TEST(sync_json, equality_is_that_of_jsonb) {
     const auto equal = [](std::string_view a, std::string_view b) { return same(read(a), read(b)); };
     EXPECT_TRUE(equal("1", "1.0"));

@@ -35,7 +35,7 @@ class fan_out_of_pushes : public testing::Test {
 };
 
 TEST_F(fan_out_of_pushes, tells_a_push_once_whoever_tells_it_first) {
-    news.subscribe(phone, "u:ann", much_later);
+    news.listen_to(phone, {"u:ann"}, much_later);
     EXPECT_TRUE(news.tell(first, news_source::redis, much_later));
     EXPECT_FALSE(news.tell(first, news_source::log, much_later));
     EXPECT_TRUE(news.tell(second, news_source::log, much_later));
@@ -44,7 +44,7 @@ TEST_F(fan_out_of_pushes, tells_a_push_once_whoever_tells_it_first) {
 }
 
 TEST_F(fan_out_of_pushes, tells_nobody_outside_of_the_scope) {
-    news.subscribe(phone, "u:zed", start);
+    news.listen_to(phone, {"u:zed"}, start);
     news.tell(first, news_source::redis, start);
     EXPECT_TRUE(phone.heard.empty());
 }
@@ -52,19 +52,28 @@ TEST_F(fan_out_of_pushes, tells_nobody_outside_of_the_scope) {
 TEST_F(fan_out_of_pushes, tells_those_who_come_back_what_was_pushed_while_the_hub_was_away) {
     news.tell(first, news_source::log, start);
     news.tell(second, news_source::redis, start + 1s);
-    news.subscribe(phone, "u:ann", start + 5s);
+    news.listen_to(phone, {"u:ann"}, start + 5s);
     EXPECT_EQ(phone.heard, (std::vector{first.cursor, second.cursor}));
 }
 
 TEST_F(fan_out_of_pushes, tells_those_who_come_later_only_what_is_new) {
     news.tell(first, news_source::log, start);
-    news.subscribe(phone, "u:ann", much_later);
+    news.listen_to(phone, {"u:ann"}, much_later);
     news.tell(second, news_source::redis, much_later);
     EXPECT_EQ(phone.heard, (std::vector{second.cursor}));
 }
 
+TEST_F(fan_out_of_pushes, follows_a_connection_to_other_scopes) {
+    EXPECT_TRUE(news.listen_to(phone, {"u:ann", "s:old"}, much_later));
+    EXPECT_TRUE(news.listen_to(phone, {"u:ann", "s:new"}, much_later));
+    EXPECT_FALSE(news.listen_to(phone, {"u:ann"}, much_later));
+    EXPECT_EQ(index.scopes_of(phone), (std::vector<std::string>{"u:ann"}));
+    EXPECT_TRUE(index.of("s:old").empty());
+    EXPECT_TRUE(index.of("s:new").empty());
+}
+
 TEST_F(fan_out_of_pushes, tells_rather_twice_than_never_where_a_cursor_cannot_be_read) {
-    news.subscribe(phone, "u:ann", much_later);
+    news.listen_to(phone, {"u:ann"}, much_later);
     news.tell(push_of("u:ann", "soon"), news_source::redis, much_later);
     news.tell(push_of("u:ann", "soon"), news_source::redis, much_later);
     EXPECT_EQ(phone.heard.size(), 2U);

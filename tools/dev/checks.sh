@@ -40,7 +40,8 @@ test_all() { # CTEST_ARG...
     ctest --test-dir "$root/.run/ctest" --output-on-failure --no-tests=error "$@"
 }
 
-# One CTest run over both builds, the checks of the source and the clients in JavaScript.
+# One CTest run over both builds, the checks of the source, the fuzz targets (it builds them itself, where it is asked for)
+# and the clients in JavaScript.
 write_ctest_file() {
     local check
     mkdir -p "$root/.run/ctest"
@@ -48,6 +49,8 @@ write_ctest_file() {
         for check in format shellcheck layering tidy; do
             printf 'add_test(%s "%s")\n' "$check" "$root/tests/$check.sh"
         done
+        printf 'add_test(fuzz "%s" fuzz --seconds 5)\n' "$root/dev"
+        printf 'set_tests_properties(fuzz PROPERTIES TIMEOUT 600)\n'
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"

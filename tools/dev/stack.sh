@@ -57,6 +57,7 @@ settings() {
     export REDIS_URL=${REDIS_URL:-unix://$socket_dir/redis.sock}
     export JWKS_URL=${JWKS_URL:-$identity_url/api/auth/jwks}
     export MANA_CREDITS_URL=${MANA_CREDITS_URL:-$identity_url}
+    export MANA_AUTH_URL=${MANA_AUTH_URL-$identity_url} # set but empty: no shared spaces
     export MANA_SERVICE_KEY=${MANA_SERVICE_KEY:-dev-service-key}
     export CORS_ORIGINS=${CORS_ORIGINS:-http://localhost:5173,http://localhost:5188}
     export WORKER_SOCKET=${WORKER_SOCKET:-$socket_dir/worker.sock}

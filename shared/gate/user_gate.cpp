@@ -1,0 +1,157 @@
+#include "shared/gate/user_gate.hpp"
+
+#include "shared/sync/record.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace mana::gate {
+namespace {
+
+namespace json = boost::json;
+using names = std::vector<std::string>;
+
+constexpr std::size_t longest_space = 255;
+
+json::value parse(std::string_view text) {
+    boost::system::error_code failure;
+    return json::parse(json::string_view{text.data(), text.size()}, failure);
+}
+
+const json::value* member_of(const json::value& document, std::string_view name) {
+    const json::object* const object = document.if_object();
+    return object == nullptr ? nullptr : object->if_contains(name);
+}
+
+std::optional<bool> read_active(std::string_view body) {
+    const json::value document = parse(body);
+    const json::value* const active = member_of(document, "active");
+    if (active == nullptr || !active->is_bool()) return std::nullopt;
+    return active->get_bool();
+}
+
+bool is_space(std::string_view id) {
+    return sync::is_shared_space(id) && id.size() <= longest_space && id.find('\0') == std::string_view::npos;
+}
+
+std::optional<names> read_memberships(std::string_view body) {
+    const json::value document = parse(body);
+    const json::value* const memberships = member_of(document, "memberships");
+    if (memberships == nullptr || !memberships->is_array()) return std::nullopt;
+    names spaces;
+    for (const json::value& membership : memberships->get_array()) {
+        const json::value* const id = member_of(membership, "organizationId");
+        if (id == nullptr || !id->is_string()) continue;
+        const std::string_view text{id->get_string().data(), id->get_string().size()};
+        if (is_space(text)) spaces.emplace_back(text);
+    }
+    std::ranges::sort(spaces);
+    const auto repeated = std::ranges::unique(spaces);
+    spaces.erase(repeated.begin(), repeated.end());
+    return spaces;
+}
+
+} // namespace
+
+user_gate::user_gate(user_gate_settings settings)
+    : settings_{std::move(settings)}, billing_{"billing", settings_.credits_url, settings_.service_key} {
+    if (!settings_.auth_url.empty())
+        memberships_.emplace("memberships", settings_.auth_url, settings_.service_key);
+}
+
+bool user_gate::may_sync(const std::string& user, store::database& tables, store::deadline until) {
+    known& entry = entry_of(user);
+    if (!entry.active || clock::now() >= entry.active_until) {
+        entry.active.reset();
+        read_standing(user, entry, tables, until);
+    }
+    if (entry.active) {
+        ++counts_.billing.hits;
+        return *entry.active;
+    }
+    const auto active = ask_billing(user);
+    if (!active) return true;
+    entry.active = active;
+    entry.active_until = clock::now() + kept;
+    tables.run(until, [&](store::connection& on) { store::keep_sync_active(on, user, *active, until); });
+    return *active;
+}
+
+std::optional<names> user_gate::spaces_of(const std::string& user, store::database& tables,
+                                          store::deadline until) {
+    known& entry = entry_of(user);
+    if (entry.spaces && clock::now() < entry.spaces_until) {
+        ++counts_.memberships.hits;
+        return entry.spaces;
+    }
+    entry.spaces.reset();
+    const auto last = read_standing(user, entry, tables, until);
+    if (entry.spaces) {
+        ++counts_.memberships.hits;
+        return entry.spaces;
+    }
+    if (auto found = look_up_spaces(user, tables, until)) return found;
+    if (!last.spaces || last.spaces->age > settings_.spaces_stale) return std::nullopt;
+    entry.spaces = last.spaces->said;
+    entry.spaces_until = clock::now() + user_service::pause;
+    return entry.spaces;
+}
+
+std::optional<names> user_gate::look_up_spaces(const std::string& user, store::database& tables,
+                                               store::deadline until) {
+    auto found = ask_memberships(user);
+    if (!found) return std::nullopt;
+    if (found->size() > settings_.spaces_at_most) found->resize(settings_.spaces_at_most);
+    known& entry = entry_of(user);
+    entry.spaces = found;
+    entry.spaces_until = clock::now() + kept;
+    tables.run(until, [&](store::connection& on) { store::keep_spaces(on, user, *found, until); });
+    return found;
+}
+
+user_gate::known& user_gate::entry_of(const std::string& user) {
+    if (users_.size() >= users_at_most && !users_.contains(user)) users_.clear();
+    return users_[user];
+}
+
+/// What another process was told less than five minutes ago is as good as if it had been told here.
+store::user_standing user_gate::read_standing(const std::string& user, known& entry, store::database& tables,
+                                              store::deadline until) {
+    auto last =
+        tables.run(until, [&](store::connection& on) { return store::read_standing(on, user, until); });
+    const auto now = clock::now();
+    if (last.sync_active && last.sync_active->age < kept) {
+        entry.active = last.sync_active->said;
+        entry.active_until = now + (kept - last.sync_active->age);
+    }
+    if (last.spaces && last.spaces->age < kept) {
+        entry.spaces = last.spaces->said;
+        entry.spaces_until = now + (kept - last.spaces->age);
+    }
+    return last;
+}
+
+std::optional<bool> user_gate::ask_billing(const std::string& user) {
+    const auto now = clock::now();
+    const auto body = billing_.ask("/api/v1/internal/sync/status/" + path_segment(user), now);
+    const auto active = body ? read_active(*body) : std::nullopt;
+    if (body && !active) billing_.failed("an answer that cannot be read", now);
+    ++(active ? counts_.billing.asked : counts_.billing.failed);
+    return active;
+}
+
+std::optional<names> user_gate::ask_memberships(const std::string& user) {
+    const auto now = clock::now();
+    const auto body = memberships_->ask("/api/v1/internal/users/" + path_segment(user) + "/memberships", now);
+    auto spaces = body ? read_memberships(*body) : std::nullopt;
+    if (body && !spaces) memberships_->failed("an answer that cannot be read", now);
+    ++(spaces ? counts_.memberships.asked : counts_.memberships.failed);
+    return spaces;
+}
+
+} // namespace mana::gate

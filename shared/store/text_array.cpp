@@ -1,0 +1,16 @@
+#include "shared/store/text_array.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
+
+namespace mana::store {
+
+std::vector<std::string> texts_in(std::string_view json) {
+    const auto parsed = boost::json::parse({json.data(), json.size()});
+    std::vector<std::string> texts;
+    for (const auto& item : parsed.as_array())
+        texts.emplace_back(item.as_string().data(), item.as_string().size());
+    return texts;
+}
+
+} // namespace mana::store

@@ -1,0 +1,57 @@
+// JSON as clients send it: what is read, and that it is read as others read it.
+#include "tests/fuzz/json_properties.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace mana::fuzz {
+namespace {
+
+using sync::json_fault;
+using sync::json_value;
+
+constexpr std::size_t shallow = 4;
+constexpr std::size_t deeper_than_any_input = 4'000;
+
+bool has_lone_surrogates_perhaps(std::string_view text) {
+    return text.find("\\ud") != std::string_view::npos || text.find("\\uD") != std::string_view::npos;
+}
+
+// A parser by other people. It takes a NUL for the end of the text and leaves out a byte order mark, and it
+// refuses lone surrogates, which ours mends, and numbers beyond a double, which ours reads so that one change
+// alone is refused.
+void must_be_read_like_elsewhere(std::string_view text, const json_value* read) {
+    if (sync::has_nul(text) || text.starts_with("\xef\xbb\xbf")) {
+        must(read == nullptr, "no JSON begins with a mark or has a NUL");
+        return;
+    }
+    const bool elsewhere = nlohmann::json::accept(text);
+    must(read != nullptr || !elsewhere, "what another parser reads is read");
+    must(elsewhere || read == nullptr || has_lone_surrogates_perhaps(text) ||
+             sync::find_fault(*read) != json_fault::none,
+         "what another parser refuses is refused");
+}
+
+bool equal_where_none_is_cut(const json_value& cut, const json_value& whole) {
+    return depth_of(whole) > shallow || sync::to_json_text(cut) == sync::to_json_text(whole);
+}
+
+void check(std::string_view text) {
+    const auto whole = sync::parse_json(text, deeper_than_any_input);
+    must_be_read_like_elsewhere(text, whole ? &*whole : nullptr);
+    const auto cut = sync::parse_json(text, shallow);
+    if (!whole) return;
+    must_survive_writing(*whole);
+    must(sync::same(*whole, *whole), "a value is the same as itself");
+    must(cut.has_value(), "depth alone makes no JSON unreadable");
+    must(depth_of(*cut) <= shallow, "nothing is kept beyond the depth that is allowed");
+    must((sync::find_fault(*cut) != json_fault::none) || depth_of(*whole) <= shallow, "depth is a fault");
+    must(equal_where_none_is_cut(*cut, *whole), "what is not too deep is left as it is");
+}
+
+} // namespace
+} // namespace mana::fuzz
+
+int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    mana::fuzz::check(mana::fuzz::text_of(data, size));
+    return 0;
+}
