@@ -58,6 +58,8 @@ gate::user_gate_settings gate_of(const runtime::configuration& settings) {
     made.credits_url = settings.mana_credits_url;
     made.auth_url = settings.mana_auth_url;
     made.service_key = settings.mana_service_key;
+    made.kept = settings.gate_cache;
+    made.spaces_at_most = settings.max_spaces;
     made.spaces_stale = settings.spaces_stale;
     return made;
 }

@@ -35,6 +35,7 @@ inline constexpr ending sync_inactive{"sync_inactive", 1008};
 inline constexpr ending other_user{"other_user", 1008, remarkable};
 inline constexpr ending message_too_big{"message_too_big", 1009, remarkable};
 inline constexpr ending keys_unavailable{"keys_unavailable", 1013, remarkable};
+inline constexpr ending too_many_connections{"too_many_connections", 1013, remarkable};
 inline constexpr ending spaces_unknown{"spaces_unknown", 1013, remarkable};
 inline constexpr ending too_slow{"too_slow", 1013, remarkable};
 

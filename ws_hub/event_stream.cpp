@@ -38,7 +38,6 @@ constexpr std::chrono::seconds heartbeat_every = 30s;
 constexpr auto written_within = 20s; // one event, by a client that reads at all
 constexpr auto close_within = 2s;
 constexpr std::chrono::seconds page_retried_after = 1s;
-constexpr std::chrono::seconds standing_asked_every = 30s;
 constexpr std::chrono::milliseconds longest_wait = 1h; // the wall clock may have been set meanwhile
 constexpr std::size_t idle_buffer = 1024;
 
@@ -94,7 +93,7 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     const std::chrono::sys_seconds until_ = gate::ends_at(who_, system_clock::now());
     const std::string client_;
     std::vector<std::string> spaces_;
-    steady_clock::time_point standing_asked_at_ = steady_clock::now() + standing_asked_every; // next
+    steady_clock::time_point standing_asked_at_ = steady_clock::now() + shared_.users.holds_for(); // next
     store::page_request wanted_; // `since` is what the client has been sent, or what is being written
     stream_protocol::socket socket_;
     asio::steady_timer timer_; // the earliest of all that is waited for
@@ -121,7 +120,7 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
 
     /// Who joins or leaves a space does so on open streams too; and so does who stops paying.
     void ask_for_standing() {
-        standing_asked_at_ = steady_clock::now() + standing_asked_every;
+        standing_asked_at_ = steady_clock::now() + shared_.users.holds_for();
         shared_.users.ask(who_.user, [self = shared_from_this()](const std::optional<user_verdict>& found) {
             // While PostgreSQL does not answer, there is nothing to be shown either.
             if (self->ending_ == nullptr && found) self->take_standing(*found);

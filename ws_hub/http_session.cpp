@@ -5,6 +5,7 @@
 #include "ws_hub/event_stream.hpp"
 #include "ws_hub/health.hpp"
 #include "ws_hub/stream_request.hpp"
+#include "ws_hub/subscription_index.hpp"
 #include "ws_hub/token_verifier.hpp"
 #include "ws_hub/user_lookup.hpp"
 #include "ws_hub/websocket_session.hpp"
@@ -131,6 +132,13 @@ response unavailable() {
     return made;
 }
 
+response too_many_connections() {
+    response made = make_error(http::status::too_many_requests, "too_many_connections",
+                               "this user has too many open connections");
+    made.set(http::field::retry_after, "30");
+    return made;
+}
+
 response inactive() {
     return make_error(http::status::payment_required, "sync_inactive", "sync is not active for this account");
 }
@@ -230,6 +238,8 @@ class http_session : public std::enable_shared_from_this<http_session> {
                                     const std::optional<user_verdict>& found) mutable {
             if (!found || !found->spaces) return self->answer(unavailable());
             if (!found->may_sync) return self->answer(inactive());
+            if (self->shared_.index.connections_of(opening.who.user) >= self->shared_.connections_of_user)
+                return self->answer(too_many_connections());
             opening.spaces = *found->spaces;
             self->begin_stream(std::move(opening));
         });

@@ -62,6 +62,8 @@ gate::user_gate_settings gate_of(const runtime::configuration& settings) {
     made.credits_url = settings.mana_credits_url;
     made.auth_url = settings.mana_auth_url;
     made.service_key = settings.mana_service_key;
+    made.kept = settings.gate_cache;
+    made.spaces_at_most = settings.max_spaces;
     made.spaces_stale = settings.spaces_stale;
     return made;
 }
@@ -81,10 +83,17 @@ class hub_process {
         : door_{io_, settings.hub_socket}, verifier_{io_, gate::jwks_over_http(settings.jwks_url)},
           users_{io_, gate_of(settings), postgres_of(settings)}, pages_{io_, postgres_of(settings),
                                                                         stream_connections, counts_},
-          feed_{io_, store::parse_redis_url(settings.redis_url)},
-          sweep_{io_, sweep_of(settings), ledger_, counts_}, state_{index_, feed_, sweep_, counts_,
-                                                                    settings.worker_metrics},
-          shared_{index_, news_, verifier_, users_, pages_, state_, counts_, settings.cors_origins} {}
+          feed_{io_, store::parse_redis_url(settings.redis_url)}, sweep_{io_, sweep_of(settings), ledger_,
+                                                                         counts_},
+          state_{index_, feed_, sweep_, counts_, settings.worker_metrics}, shared_{index_,
+                                                                                   news_,
+                                                                                   verifier_,
+                                                                                   users_,
+                                                                                   pages_,
+                                                                                   state_,
+                                                                                   counts_,
+                                                                                   settings.max_connections,
+                                                                                   settings.cors_origins} {}
 
     void run() {
         feed_.start([this](const store::notification& push) { tell(push, hub::news_source::redis); });

@@ -1,6 +1,7 @@
 // What all sessions of the hub share.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct session_context {
     page_pool& pages;
     health& state;
     metrics& counts;
+    const std::size_t connections_of_user;   ///< at most
     const std::vector<std::string>& origins; ///< of web apps that may connect, as browsers send them
 };
 

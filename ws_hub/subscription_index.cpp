@@ -1,5 +1,7 @@
 #include "ws_hub/subscription_index.hpp"
 
+#include "shared/sync/record.hpp"
+
 #include <algorithm>
 
 namespace mana::hub {
@@ -45,6 +47,10 @@ const subscription_index::subscribers& subscription_index::of(const std::string&
     static const subscribers nobody;
     const auto entry = by_scope_.find(scope);
     return entry == by_scope_.end() ? nobody : entry->second;
+}
+
+std::size_t subscription_index::connections_of(const std::string& user) const {
+    return of(sync::scope_of_user(user)).size();
 }
 
 std::vector<std::string> subscription_index::scopes_of(subscriber& who) const {

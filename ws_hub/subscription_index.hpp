@@ -38,6 +38,8 @@ class subscription_index {
 
     /// Empty where nobody listens. Valid until the index changes.
     [[nodiscard]] const subscribers& of(const std::string& scope) const;
+    /// How many connections of a user say who they are.
+    [[nodiscard]] std::size_t connections_of(const std::string& user) const;
     /// What it listens to, in no order.
     [[nodiscard]] std::vector<std::string> scopes_of(subscriber& who) const;
     /// Every connection that was added.

@@ -14,6 +14,12 @@ using namespace std::chrono_literals;
 
 constexpr auto patience = 3s;
 constexpr std::size_t askers = 2;
+constexpr int shares = 10; // of the time for which an answer is kept; the last is a connection's
+
+gate::user_gate_settings kept_shorter(gate::user_gate_settings gates) {
+    gates.kept -= gates.kept / shares;
+    return gates;
+}
 
 } // namespace
 
@@ -22,8 +28,9 @@ user_lookup::asker::asker(const gate::user_gate_settings& gates, const store::po
 
 user_lookup::user_lookup(boost::asio::io_context& io, const gate::user_gate_settings& gates,
                          const store::postgres_settings& where)
-    : io_(io), spaces_shared_(!gates.auth_url.empty()), threads_(askers) {
-    for (std::size_t i = 0; i < askers; ++i) idle_.push_back(std::make_unique<asker>(gates, where));
+    : io_(io), spaces_shared_(!gates.auth_url.empty()), holds_for_(gates.kept / shares), threads_(askers) {
+    for (std::size_t i = 0; i < askers; ++i)
+        idle_.push_back(std::make_unique<asker>(kept_shorter(gates), where));
 }
 
 user_lookup::~user_lookup() {

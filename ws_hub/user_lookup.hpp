@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -38,6 +39,10 @@ class user_lookup {
     /// Whether there are spaces to ask for.
     [[nodiscard]] bool spaces_shared() const { return spaces_shared_; }
 
+    /// How long a connection may go by what it was told. What is told is not older than nine times that, so
+    /// that nobody's standing is ever older than the gates allow.
+    [[nodiscard]] std::chrono::milliseconds holds_for() const { return holds_for_; }
+
     /// `then` keeps its caller alive: it is called unless the hub stops first. A caller has one question
     /// under way at most, which bounds the queue.
     void ask(std::string user, receiver then);
@@ -54,6 +59,7 @@ class user_lookup {
 
     boost::asio::io_context& io_;
     const bool spaces_shared_;
+    const std::chrono::milliseconds holds_for_;
 
     std::mutex mutex_; // guards idle_
     std::vector<std::unique_ptr<asker>> idle_;

@@ -42,9 +42,8 @@ constexpr auto written_within = 20s; // one message, by a client that reads at a
 constexpr auto close_within = 2s;    // the peer's part of a goodbye; then the socket is cut
 constexpr auto silent_at_most =
     60s; // a ping goes out after half of it: other proxies cut what idles for 60 s
-constexpr std::chrono::milliseconds longest_wait = 1h; // the wall clock may have been set meanwhile
-constexpr std::chrono::seconds spaces_asked_every = 30s;
-constexpr std::chrono::seconds spaces_asked_again = 5s; // where there was no answer
+constexpr std::chrono::milliseconds longest_wait = 1h;       // the wall clock may have been set meanwhile
+constexpr std::chrono::milliseconds spaces_asked_again = 5s; // where there was no answer
 constexpr std::size_t message_limit = 16'384;
 constexpr std::size_t idle_buffer = 1024;
 constexpr std::size_t pending_names_limit = 1'000;
@@ -198,6 +197,8 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     /// known.
     void admit(const gate::identity& who, const std::string& client,
                const std::optional<user_verdict>& standing) {
+        if (user_.empty() && shared_.index.connections_of(who.user) >= shared_.connections_of_user)
+            return refuse(endings::too_many_connections, "this user has too many open connections");
         user_ = who.user;
         client_ = client;
         until_ = gate::ends_at(who, system_clock::now());
@@ -213,12 +214,12 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         const auto spaces = known ? *standing->spaces : std::vector<std::string>{};
         shared_.news.listen_to(*this, store::scopes_of({user_, client_, spaces}), steady_clock::now());
         if (shared_.users.spaces_shared())
-            spaces_asked_at_ = steady_clock::now() + (known ? spaces_asked_every : spaces_asked_again);
+            spaces_asked_at_ = steady_clock::now() + (known ? shared_.users.holds_for() : spaces_asked_again);
     }
 
     /// Who joins or leaves a space does so on open connections too.
     void ask_for_spaces() {
-        spaces_asked_at_ = steady_clock::now() + spaces_asked_every;
+        spaces_asked_at_ = steady_clock::now() + shared_.users.holds_for();
         shared_.users.ask(user_, [self = shared_from_this()](const std::optional<user_verdict>& standing) {
             // While PostgreSQL does not answer, nothing can have changed for us.
             if (self->ending_ == nullptr && standing) self->listen(standing);

@@ -77,7 +77,7 @@ bool user_gate::may_sync(const std::string& user, store::database& tables, store
     const auto active = ask_billing(user);
     if (!active) return true;
     entry.active = active;
-    entry.active_until = clock::now() + kept;
+    entry.active_until = clock::now() + settings_.kept;
     tables.run(until, [&](store::connection& on) { store::keep_sync_active(on, user, *active, until); });
     return *active;
 }
@@ -109,7 +109,7 @@ std::optional<names> user_gate::look_up_spaces(const std::string& user, store::d
     if (found->size() > settings_.spaces_at_most) found->resize(settings_.spaces_at_most);
     known& entry = entry_of(user);
     entry.spaces = found;
-    entry.spaces_until = clock::now() + kept;
+    entry.spaces_until = clock::now() + settings_.kept;
     tables.run(until, [&](store::connection& on) { store::keep_spaces(on, user, *found, until); });
     return found;
 }
@@ -125,13 +125,13 @@ store::user_standing user_gate::read_standing(const std::string& user, known& en
     auto last =
         tables.run(until, [&](store::connection& on) { return store::read_standing(on, user, until); });
     const auto now = clock::now();
-    if (last.sync_active && last.sync_active->age < kept) {
+    if (last.sync_active && last.sync_active->age < settings_.kept) {
         entry.active = last.sync_active->said;
-        entry.active_until = now + (kept - last.sync_active->age);
+        entry.active_until = now + (settings_.kept - last.sync_active->age);
     }
-    if (last.spaces && last.spaces->age < kept) {
+    if (last.spaces && last.spaces->age < settings_.kept) {
         entry.spaces = last.spaces->said;
-        entry.spaces_until = now + (kept - last.spaces->age);
+        entry.spaces_until = now + (settings_.kept - last.spaces->age);
     }
     return last;
 }

@@ -1,5 +1,5 @@
 // Which users may sync, and which spaces they share (SPEC §6): asked of billing and memberships, and kept for
-// five minutes for all workers and hubs together.
+// a while for all workers and hubs together.
 #pragma once
 
 #include "shared/gate/user_service.hpp"
@@ -20,6 +20,7 @@ struct user_gate_settings {
     std::string credits_url;
     std::string auth_url; // empty: spaces are not shared
     std::string service_key;
+    std::chrono::milliseconds kept{std::chrono::minutes{5}}; // how long an answer is as good as a new one
     std::chrono::hours
         spaces_stale{}; // how long the last known memberships serve while no new ones can be had
     std::size_t spaces_at_most = 200; // of one user; the first ones in the order of their ids count
@@ -41,8 +42,6 @@ struct user_gate_counts {
 class user_gate {
   public:
     using clock = user_service::clock;
-    static constexpr std::chrono::minutes kept{5};
-
     explicit user_gate(user_gate_settings settings);
 
     // Statements that it uses, for the connection to prepare.

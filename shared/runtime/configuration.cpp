@@ -244,6 +244,9 @@ const std::array variables{
              [](configuration& c, std::string_view text) {
                  c.mana_auth_url = text.empty() ? std::string{} : read_base_url(text);
              }},
+    variable{"GATE_CACHE", "duration", "5m",
+             "How long the answers of billing and membership service are remembered", secrecy::open,
+             [](configuration& c, std::string_view text) { c.gate_cache = read_duration(text, 1s, 1h); }},
     variable{"MAX_CLOCK_SKEW", "duration", "24h",
              "How far ahead of the server a change's claimed time may lie", secrecy::open,
              [](configuration& c, std::string_view text) {
@@ -260,6 +263,21 @@ const std::array variables{
     variable{"HUB_SOCKET", "path", "/run/mana-sync/hub.sock", "Socket on which nginx reaches the hub",
              secrecy::open,
              [](configuration& c, std::string_view text) { c.hub_socket = read_socket_path(text); }},
+    variable{"MAX_CHANGES", "number", "10000", "Changes in one push; more are refused with 400",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.max_changes = read_number(text, 1, 100000); }},
+    variable{"MAX_FIELDS", "number", "1000", "Fields of one change; one with more is refused alone",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.max_fields = read_number(text, 1, 10000); }},
+    variable{"MAX_NESTING", "number", "128",
+             "Levels of nesting in a field's value; a change with more is refused alone", secrecy::open,
+             [](configuration& c, std::string_view text) { c.max_nesting = read_number(text, 1, 128); }},
+    variable{"MAX_SPACES", "number", "200", "Shared spaces of one user; further ones are not shown",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.max_spaces = read_number(text, 1, 1000); }},
+    variable{
+        "MAX_CONNECTIONS", "number", "100", "Open WebSockets and streams of one user on a hub", secrecy::open,
+        [](configuration& c, std::string_view text) { c.max_connections = read_number(text, 1, 10000); }},
     variable{"LOST_WRITES_DAYS", "days", "30", "How long writes that lost are kept", secrecy::open,
              [](configuration& c, std::string_view text) {
                  c.lost_writes_kept = std::chrono::days{read_number(text, 1, 3650)};

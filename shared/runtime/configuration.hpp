@@ -28,11 +28,17 @@ struct configuration {
     std::string mana_service_key;          // fit for a header: printable ASCII
     std::string redis_url;                 // redis://… or unix:///path
     std::string mana_auth_url; // http(s), without a slash at the end; empty: shared spaces are off
+    std::chrono::milliseconds gate_cache{};
     std::chrono::milliseconds max_clock_skew{};
     unsigned workers = 0;                 // FastCGI processes, at least 1
     std::string worker_socket;            // absolute path, at most 107 bytes
     std::string worker_metrics;           // absolute path
     std::string hub_socket;               // absolute path, at most 107 bytes
+    unsigned max_changes = 0;             // of one push
+    unsigned max_fields = 0;              // of one change
+    unsigned max_nesting = 0;             // of one field's value
+    unsigned max_spaces = 0;              // of one user
+    unsigned max_connections = 0;         // of one user, on one hub
     std::chrono::days lost_writes_kept{}; // LOST_WRITES_DAYS
     std::chrono::hours spaces_stale{};    // SPACES_STALE_HOURS
     std::chrono::milliseconds statement_timeout{};

@@ -7,7 +7,6 @@
 #include "tests/end_to_end/worker_process.hpp"
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <boost/json/value_to.hpp>
 #include <chrono>
 #include <fstream>
@@ -149,6 +148,18 @@ TEST_P(kept_name, of_a_field) {
     const bool as_field = pulled.find(R"("value":"inserted")") != std::string::npos;
     EXPECT_TRUE(as_data || as_field) << pulled;
     EXPECT_NE(pulled.find(R"("fields":{)" + std::string{GetParam()}), std::string::npos) << pulled;
+}
+
+TEST_P(kept_name, of_a_record) {
+    const std::string name = GetParam();
+    if (name == R"("")") return; // which no record has
+    const std::string token = token_of(fresh("user"));
+    device phone{token, "phone"};
+    device laptop{token, "laptop"};
+    const auto pushed =
+        phone.push_text(body_of({R"({"table":"tasks","id":)" + name + R"(,"op":"insert","data":{"a":1}})"}));
+    ASSERT_EQ(pushed.status, 200) << pushed.body;
+    EXPECT_NE(laptop.pull("tasks").body.find("\"id\":" + name), std::string::npos);
 }
 
 INSTANTIATE_TEST_SUITE_P(names, kept_name,

@@ -172,11 +172,31 @@ TEST(configuration, names_variable_value_problem_and_remedy_in_one_line) {
 }
 
 TEST(configuration, prints_every_variable_in_every_form) {
-    for (const char* const name :
-         {"PORT", "DATABASE_URL", "JWKS_URL", "CORS_ORIGINS", "MANA_CREDITS_URL", "MANA_SERVICE_KEY",
-          "REDIS_URL", "MANA_AUTH_URL", "MAX_CLOCK_SKEW", "WORKERS", "WORKER_SOCKET", "WORKER_METRICS",
-          "HUB_SOCKET", "LOST_WRITES_DAYS", "SPACES_STALE_HOURS", "STATEMENT_TIMEOUT", "LOCK_TIMEOUT",
-          "PREPARED_STATEMENTS", "LOG_LEVEL"}) {
+    for (const char* const name : {"PORT",
+                                   "DATABASE_URL",
+                                   "JWKS_URL",
+                                   "CORS_ORIGINS",
+                                   "MANA_CREDITS_URL",
+                                   "MANA_SERVICE_KEY",
+                                   "REDIS_URL",
+                                   "MANA_AUTH_URL",
+                                   "GATE_CACHE",
+                                   "MAX_CLOCK_SKEW",
+                                   "WORKERS",
+                                   "WORKER_SOCKET",
+                                   "WORKER_METRICS",
+                                   "HUB_SOCKET",
+                                   "MAX_CHANGES",
+                                   "MAX_FIELDS",
+                                   "MAX_NESTING",
+                                   "MAX_SPACES",
+                                   "MAX_CONNECTIONS",
+                                   "LOST_WRITES_DAYS",
+                                   "SPACES_STALE_HOURS",
+                                   "STATEMENT_TIMEOUT",
+                                   "LOCK_TIMEOUT",
+                                   "PREPARED_STATEMENTS",
+                                   "LOG_LEVEL"}) {
         const std::string text{name};
         EXPECT_NE(environment_help().find("  " + text + "  ("), std::string::npos) << text;
         EXPECT_NE(sample_environment_file().find("\n#" + text + "="), std::string::npos) << text;

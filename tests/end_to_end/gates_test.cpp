@@ -1,0 +1,279 @@
+// Billing and memberships (SPEC §6): who may sync, who shares a space, and what happens while neither can be
+// asked.
+
+#include "tests/end_to_end/device.hpp"
+#include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/fastcgi_client.hpp"
+#include "tests/end_to_end/worker_process.hpp"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <chrono>
+#include <gtest/gtest.h>
+#include <string>
+
+namespace mana::end_to_end {
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+constexpr const char* no_since = "";
+
+// The identity service, which plays billing and memberships.
+class services {
+  public:
+    void set(const json::object& wish) { http_.post("/control", json::serialize(wish)); }
+    void deactivate(const std::string& user) { set({{"inactive", {{user, true}}}}); }
+    void join(const std::string& user, const json::array& spaces) {
+        json::array memberships;
+        for (const auto& space : spaces)
+            memberships.push_back(json::object{{"organizationId", space}, {"role", "member"}});
+        set({{"memberships", {{user, memberships}}}});
+    }
+    // How often a path was asked for since the service started, or was reset.
+    std::int64_t asked(const std::string& path) {
+        const auto counts = http_.get("/control/counts").json();
+        const auto* found = counts.as_object().if_contains(path);
+        return found == nullptr ? 0 : found->to_number<std::int64_t>();
+    }
+    void reset() { set({{"reset", true}}); }
+
+  private:
+    http_client http_{required_environment("MANA_TEST_IDENTITY_URL")};
+};
+
+std::string billing_path(const std::string& user) {
+    return "/api/v1/internal/sync/status/" + user;
+}
+
+std::string memberships_path(const std::string& user) {
+    return "/api/v1/internal/users/" + user + "/memberships";
+}
+
+json::object in_space(json::object change, const std::string& space) {
+    change["spaceId"] = space;
+    return change;
+}
+
+// ---- through nginx ----
+
+class gates : public testing::Test {
+  protected:
+    void TearDown() override { around.reset(); }
+
+    services around;
+    const std::string user = fresh("user");
+    const std::string now = time_from_now(-1s);
+};
+
+TEST_F(gates, who_has_not_paid_is_refused_and_nothing_is_stored) {
+    around.deactivate(user);
+    device phone{token_of(user), "phone"};
+    const auto refused = phone.push({insert_of("t1", {{"n", 1}}, now)});
+    EXPECT_EQ(refused.status, 402);
+    EXPECT_EQ(refused.error_code(), "sync_inactive");
+    EXPECT_EQ(phone.pull("tasks").status, 402);
+    EXPECT_EQ(phone.http().get("/sync/todo/stream", phone.headers()).status, 402);
+}
+
+TEST_F(gates, billing_is_asked_once_for_all_workers) {
+    const auto token = token_of(user);
+    for (int i = 0; i < 30; ++i) { // a connection each, so that all workers are met
+        device fresh_connection{token, "phone"};
+        ASSERT_EQ(fresh_connection.pull("tasks").status, 200);
+    }
+    EXPECT_EQ(around.asked(billing_path(user)), 1);
+    EXPECT_EQ(around.asked(memberships_path(user)), 1);
+}
+
+TEST_F(gates, a_member_reads_and_writes_what_others_wrote_into_the_space) {
+    const auto space = fresh("space");
+    const auto friend_of_user = fresh("friend");
+    around.join(user, {space});
+    around.join(friend_of_user, {space});
+    device phone{token_of(user), "phone"};
+    device laptop{token_of(friend_of_user), "laptop"};
+    ASSERT_EQ(phone.push({in_space(insert_of("t1", {{"title", "old"}}, time_from_now(-10s)), space)}).status,
+              200);
+    const auto seen = server_changes(laptop.pull("tasks").json());
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen[0].at("spaceId"), json::value(space));
+    // The record lives there: a change that names no space meets it.
+    ASSERT_EQ(laptop.push({update_of("t1", "title", "new", now)}).status, 200);
+    const auto back = server_changes(phone.pull("tasks").json());
+    ASSERT_FALSE(back.empty());
+    EXPECT_EQ(back.back().at("fields").at("title").at("value"), "new");
+    // Last write wins across authors.
+    const auto lost = phone.push({update_of("t1", "title", "late", time_from_now(-5s))}).json();
+    ASSERT_EQ(lost.at("conflicts").as_array().size(), 1U);
+    EXPECT_EQ(lost.at("conflicts").at(0).at("serverValue"), "new");
+}
+
+TEST_F(gates, a_change_for_a_space_of_others_is_refused_alone) {
+    const auto space = fresh("space");
+    const auto member = fresh("member");
+    around.join(member, {space});
+    device phone{token_of(user), "phone"};
+    const auto reply =
+        phone.push({in_space(insert_of("t1", {{"n", 1}}, now), space), insert_of("t2", {{"n", 2}}, now)});
+    ASSERT_EQ(reply.status, 200) << reply.body;
+    const auto answer = reply.json();
+    ASSERT_EQ(answer.at("rejected").as_array().size(), 1U);
+    EXPECT_EQ(answer.at("rejected").at(0).at("index"), 0);
+    EXPECT_EQ(answer.at("rejected").at(0).at("code"), "not_a_member");
+    device others{token_of(member), "laptop"};
+    EXPECT_TRUE(server_changes(others.pull("tasks").json()).empty());
+}
+
+TEST_F(gates, a_space_that_is_new_is_found_at_once) {
+    const auto space = fresh("space");
+    device phone{token_of(user), "phone"};
+    ASSERT_EQ(phone.pull("tasks").status, 200); // now it is known that there is none
+    around.join(user, {space});
+    const auto reply = phone.push({in_space(insert_of("t1", {{"n", 1}}, now), space)});
+    EXPECT_FALSE(reply.json().as_object().contains("rejected")) << reply.body;
+}
+
+TEST_F(gates, the_personal_space_is_the_callers_own) {
+    device phone{token_of(user), "phone"};
+    device stranger{token_of(fresh("stranger")), "laptop"};
+    const auto personal = "_personal:" + user;
+    ASSERT_FALSE(phone.push({in_space(insert_of("t1", {{"n", 1}}, now), personal)})
+                     .json()
+                     .as_object()
+                     .contains("rejected"));
+    ASSERT_FALSE(stranger.push({in_space(insert_of("t2", {{"n", 1}}, now), personal)})
+                     .json()
+                     .as_object()
+                     .contains("rejected"));
+    device other_tab{token_of(user), "tab"};
+    ASSERT_EQ(server_changes(other_tab.pull("tasks").json()).size(), 1U);
+    EXPECT_EQ(server_changes(other_tab.pull("tasks").json())[0].at("spaceId"), json::value(personal));
+}
+
+// ---- with services that fail: a worker of its own, since it remembers for a while that they did ----
+
+class failing_services : public testing::Test {
+  protected:
+    failing_services() {
+        const auto identity = required_environment("MANA_TEST_IDENTITY_URL");
+        settings["MANA_CREDITS_URL"] = identity;
+        settings["MANA_AUTH_URL"] = identity;
+        settings["MANA_SERVICE_KEY"] = "dev-service-key";
+    }
+    void TearDown() override { around.reset(); }
+
+    fastcgi_reply push(const json::array& changes) {
+        return ask(settings["WORKER_SOCKET"], "POST", "/sync/todo", token_of(user),
+                   json::serialize(json::object{{"since", ""}, {"changes", changes}}));
+    }
+    fastcgi_reply pull(const std::string& since) {
+        return ask(settings["WORKER_SOCKET"], "GET", "/sync/todo/pull", token_of(user), "",
+                   {{"QUERY_STRING", "collection=tasks&since=" + since}});
+    }
+
+    services around;
+    scratch_folder folder;
+    std::map<std::string, std::string> settings = worker_settings(folder);
+    const std::string user = fresh("user");
+    const std::string space = fresh("space");
+    const std::string now = time_from_now(-1s);
+};
+
+TEST_F(failing_services, everyone_may_sync_while_billing_does_not_answer) {
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    for (const json::value& failure : {json::value{500}, json::value{"close"}}) {
+        around.set({{"fail", {{"billing", failure}}}});
+        EXPECT_EQ(push({insert_of(fresh("t"), {{"n", 1}}, now)}).status, 200);
+    }
+    EXPECT_TRUE(await([&] { return worker.logs("event=service_down service=billing"); }));
+    const auto log = worker.log();
+    EXPECT_EQ(log.find("service_down"), log.rfind("service_down")) << "one line for one outage";
+}
+
+TEST_F(failing_services, a_slow_service_costs_one_request_a_second_and_the_next_ones_nothing) {
+    around.set({{"delay", {{"billing", 4}, {"memberships", 4}}}});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    auto began = clock::now();
+    EXPECT_EQ(push({insert_of("t1", {{"n", 1}}, now)}).status, 200);
+    EXPECT_LT(clock::now() - began, 3500ms);
+    began = clock::now();
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(pull("").status, 200);
+    EXPECT_LT(clock::now() - began, 1s);
+}
+
+TEST_F(failing_services, a_push_that_names_an_unknown_space_is_told_to_come_again) {
+    around.set({{"fail", {{"memberships", 503}}}});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 503);
+    EXPECT_EQ(push({insert_of("t1", {{"n", 1}}, now)}).status, 200) << "its own scope needs nobody's word";
+}
+
+TEST_F(failing_services, no_cursor_moves_while_it_is_not_known_which_spaces_are_read) {
+    around.set({{"fail", {{"memberships", 503}}}});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({insert_of("t1", {{"n", 1}}, now)}).status, 200);
+    const std::string since = "2026-01-01T00:00:00.000000Z";
+    const auto answer = json::parse(pull(since).body);
+    EXPECT_EQ(server_changes(answer).size(), 1U);
+    EXPECT_EQ(synced_until(answer), since);
+    EXPECT_FALSE(has_more(answer));
+}
+
+TEST_F(failing_services, the_last_known_spaces_serve_while_memberships_do_not_answer) {
+    settings["GATE_CACHE"] = "1s";
+    around.join(user, {space});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 200);
+    around.set({{"fail", {{"memberships", "close"}}}});
+    ASSERT_TRUE(await([&] {
+        const auto answer = json::parse(pull("").body);
+        return server_changes(answer).size() == 1 && worker.logs("event=service_down service=memberships");
+    }));
+    const auto answer = json::parse(push({in_space(update_of("t1", "n", 2, time_from_now()), space)}).body);
+    EXPECT_FALSE(answer.as_object().contains("rejected"));
+}
+
+TEST_F(failing_services, last_known_spaces_that_are_too_old_do_not_serve) {
+    settings["GATE_CACHE"] = "1s";
+    settings["SPACES_STALE_HOURS"] = "0";
+    around.join(user, {space});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 200);
+    around.set({{"fail", {{"memberships", "close"}}}});
+    EXPECT_TRUE(await([&] { return server_changes(json::parse(pull("").body)).empty(); }));
+}
+
+TEST_F(failing_services, who_leaves_a_space_sees_it_no_more_once_the_answer_is_old) {
+    settings["GATE_CACHE"] = "1s";
+    around.join(user, {space});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 200);
+    EXPECT_EQ(server_changes(json::parse(pull("").body)).size(), 1U);
+    around.join(user, {});
+    EXPECT_TRUE(await([&] { return server_changes(json::parse(pull("").body)).empty(); }));
+    const auto answer = json::parse(push({in_space(insert_of("t2", {{"n", 1}}, now), space)}).body);
+    EXPECT_EQ(answer.at("rejected").at(0).at("code"), "not_a_member");
+}
+
+TEST_F(failing_services, answers_that_make_no_sense_count_as_none) {
+    around.set({{"garbage", {{"billing", true}, {"memberships", true}}}});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(push({insert_of("t1", {{"n", 1}}, now)}).status, 200);
+    EXPECT_TRUE(worker.logs("event=service_down service=billing"));
+    EXPECT_TRUE(worker.logs("event=service_down service=memberships"));
+    EXPECT_FALSE(worker.logs("dev-service-key"));
+}
+
+} // namespace
+} // namespace mana::end_to_end
