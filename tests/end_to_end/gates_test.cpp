@@ -153,6 +153,20 @@ TEST_F(gates, the_personal_space_is_the_callers_own) {
     EXPECT_EQ(server_changes(other_tab.pull("tasks").json())[0].at("spaceId"), json::value(personal));
 }
 
+TEST_F(gates, who_asks_too_often_is_told_when_to_come_again) {
+    device phone{token_of(user), "phone"};
+    auto headers = phone.headers();
+    headers.emplace_back("Origin: http://localhost:5173");
+    http_reply reply;
+    for (int i = 0; i < 3'000 && reply.status != 429; ++i) reply = phone.http().get("/sync/todo/pull", headers);
+    ASSERT_EQ(reply.status, 429);
+    EXPECT_EQ(reply.error_code(), "too_many_requests");
+    EXPECT_FALSE(reply.header("retry-after").empty());
+    EXPECT_EQ(reply.header("access-control-allow-origin"), "http://localhost:5173");
+    device other{token_of(fresh("other")), "phone"};
+    EXPECT_EQ(other.pull("tasks").status, 200) << "one user's haste is nobody else's";
+}
+
 // ---- with services that fail: a worker of its own, since it remembers for a while that they did ----
 
 class failing_services : public testing::Test {

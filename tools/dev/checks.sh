@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # test and bench: each on a private stack of its own, on free ports, taken down at the end whatever happens.
 
-private_stack() {
+private_stack() { # [LOG_LEVEL]
     trap 'stack_down >/dev/null; drop_data' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -9,6 +9,7 @@ private_stack() {
     stack_wipe
     # The tests' stack is their own: settings of the shell that calls are not.
     unset "${program_variables[@]}"
+    if [[ -n ${1:-} ]]; then export LOG_LEVEL=$1; fi
     PORT=$(free_port)
     IDENTITY_PORT=$(free_port)
     settings
@@ -33,7 +34,7 @@ test_all() { # CTEST_ARG...
     fetch_node_packages
     build_release
     build_asan
-    private_stack
+    private_stack debug
     write_ctest_file
     export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
     say ctest "running"
@@ -54,6 +55,7 @@ write_ctest_file() {
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
+        printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
     } >"$root/.run/ctest/CTestTestfile.cmake"
 }
 

@@ -20,7 +20,7 @@ cors_map() {
 fill_in() { # TEMPLATE
     local text name
     text=$(<"$1")
-    for name in USER RUN_DIR CONF_DIR PORT WORKER_SOCKET HUB_SOCKET CORS_MAP ACCESS_LOG; do
+    for name in USER USER_RATE RUN_DIR CONF_DIR PORT WORKER_SOCKET HUB_SOCKET CORS_MAP ACCESS_LOG; do
         text=${text//"@$name@"/"${fill[$name]}"}
     done
     printf '%s\n' "$text"
@@ -29,6 +29,7 @@ fill_in() { # TEMPLATE
 make_nginx_conf() {
     local -A fill=(
         [USER]=""
+        [USER_RATE]=${USER_RATE:-100}r/s
         [RUN_DIR]=$run_dir
         [CONF_DIR]=$run_dir/nginx
         [PORT]=$PORT
