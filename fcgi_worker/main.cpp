@@ -3,6 +3,7 @@
 #include "fcgi_worker/key_count.hpp"
 #include "fcgi_worker/master.hpp"
 #include "fcgi_worker/worker.hpp"
+#include "shared/gate/key_file.hpp"
 #include "shared/gate/key_set.hpp"
 #include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/command_line.hpp"
@@ -13,6 +14,7 @@
 
 #include <exception>
 #include <iostream>
+#include <memory>
 
 namespace {
 
@@ -27,7 +29,8 @@ void serve(const runtime::configuration& settings) {
     const mana::metrics::counters_file counters{"WORKER_METRICS", settings.worker_metrics};
     auto& counted = counters.counters();
     // Fetched once here, the keys are there in every worker from its first request on.
-    mana::gate::key_set keys{mana::gate::jwks_over_http(settings.jwks_url)};
+    mana::gate::key_set keys{mana::gate::jwks_over_http(settings.jwks_url),
+                             std::make_unique<mana::gate::key_file>(settings.keys_file, settings.jwks_url)};
     key_count fetch_at_start{keys, counted};
     if (!keys.refresh(mana::gate::key_set::clock::now()))
         runtime::log::warn("keys_unavailable", {{"url", settings.jwks_url}});

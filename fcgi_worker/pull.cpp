@@ -44,6 +44,7 @@ http_response pull(const call& made, gate::user_gate& users, store::database& ta
     if (!wanted) return wanted.error();
 
     const auto spaces = spaces_to_read(made, users, tables);
+    wanted->spaces_shared = users.spaces_shared();
     wanted->spaces_known = spaces.has_value();
     const store::reader who{made.user, made.request.client_id, spaces.value_or(std::vector<std::string>{})};
     http_response response;

@@ -5,6 +5,7 @@
 #include "fcgi_worker/push.hpp"
 #include "fcgi_worker/routes.hpp"
 #include "fcgi_worker/user_count.hpp"
+#include "shared/gate/from_settings.hpp"
 #include "shared/gate/user_gate.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/unique_fd.hpp"
@@ -17,6 +18,7 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <malloc.h>
 #include <span>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -30,38 +32,16 @@ namespace log = runtime::log;
 using runtime::unique_fd;
 using namespace std::chrono_literals;
 
-constexpr std::chrono::milliseconds connect_timeout{2'000};
+constexpr std::size_t large_body = 1'000'000;
 constexpr std::chrono::milliseconds slack{
     1'000}; // above statement_timeout: the server's own limit comes first
 
-store::postgres_settings postgres_of(const runtime::configuration& settings) {
-    store::postgres_settings made;
-    made.url = settings.database_url;
-    made.application = "mana-sync-worker";
-    made.prepared = settings.prepared_statements;
-    made.connect_timeout = connect_timeout;
-    made.statement_timeout = settings.statement_timeout;
-    made.lock_timeout = settings.lock_timeout;
-    return made;
-}
-
-store::push_terms terms_of(const runtime::configuration& settings) {
-    store::push_terms terms;
-    terms.max_clock_skew = settings.max_clock_skew;
-    terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
-    terms.spaces_shared = !settings.mana_auth_url.empty();
-    return terms;
-}
-
-gate::user_gate_settings gate_of(const runtime::configuration& settings) {
-    gate::user_gate_settings made;
-    made.credits_url = settings.mana_credits_url;
-    made.auth_url = settings.mana_auth_url;
-    made.service_key = settings.mana_service_key;
-    made.kept = settings.gate_cache;
-    made.spaces_at_most = settings.max_spaces;
-    made.spaces_stale = settings.spaces_stale;
-    return made;
+sync::request_limits limits_of(const runtime::configuration& settings) {
+    sync::request_limits limits;
+    limits.changes = settings.max_changes;
+    limits.fields = settings.max_fields;
+    limits.nesting = settings.max_nesting;
+    return limits;
 }
 
 unique_fd checked(int fd, const char* what) {
@@ -115,11 +95,12 @@ class worker {
   public:
     worker(const runtime::configuration& settings, int listener, gate::key_set& keys,
            metrics::worker_counters& counted)
-        : patience_{settings.statement_timeout + slack}, counted_{counted}, users_{gate_of(settings)},
+        : patience_{settings.statement_timeout + slack}, counted_{counted}, users_{gate::gates_of(settings)},
           key_count_{keys, counted}, user_count_{users_, counted}, doorbell_{listener}, request_{listener},
-          tables_{postgres_of(settings),
+          tables_{gate::postgres_of(settings, "mana-sync-worker"),
                   {store::push_statements(), store::page_statements(), gate::user_gate::statements()}},
-          announcer_{settings.redis_url}, pushes_{users_, tables_, announcer_, counted, terms_of(settings)},
+          announcer_{settings.redis_url},
+          pushes_{users_, tables_, announcer_, counted, gate::terms_of(settings), limits_of(settings)},
           routes_{keys, users_, tables_, pushes_, counted, patience_} {}
 
     void run() {
@@ -141,14 +122,20 @@ class worker {
     void serve() {
         const auto began = std::chrono::steady_clock::now();
         const auto head = request_.head();
-        const auto response =
-            routes_.answer(head, [this](deadline until) { return request_.read_body(until); });
+        std::size_t body_bytes = 0;
+        const auto response = routes_.answer(head, [&](deadline until) {
+            auto body = request_.read_body(until);
+            if (body) body_bytes = body->size();
+            return body;
+        });
         const bool sent = request_.answer(response, std::chrono::steady_clock::now() + patience_);
         const auto took =
             std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
         counted_.answered(route_of(head.path), response.status, head.waited, took);
         key_count_.carry_over();
         user_count_.carry_over();
+        if (body_bytes > large_body)
+            ::malloc_trim(0); // what it was taken apart into would stay with the process
         log::debug("request", {{"id", head.request_id},
                                {"method", head.method},
                                {"path", head.path},

@@ -116,7 +116,9 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
 
     [[nodiscard]] store::reader reader() const { return {who_.user, client_, spaces_}; }
 
-    bool listen() { return shared_.news.listen_to(*this, store::scopes_of(reader()), steady_clock::now()); }
+    bool listen() {
+        return shared_.news.listen_to(*this, store::subscriptions_of(reader()), steady_clock::now());
+    }
 
     /// Who joins or leaves a space does so on open streams too; and so does who stops paying.
     void ask_for_standing() {

@@ -1,4 +1,6 @@
 // mana-sync-hub: holds the long-lived connections of browsers and tells them what was committed.
+#include "shared/gate/from_settings.hpp"
+#include "shared/gate/key_file.hpp"
 #include "shared/gate/key_set.hpp"
 #include "shared/runtime/command_line.hpp"
 #include "shared/runtime/configuration.hpp"
@@ -27,6 +29,8 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <memory>
+#include <string_view>
 #include <sys/resource.h>
 #include <utility>
 
@@ -35,6 +39,7 @@ namespace {
 using namespace mana;
 using namespace std::chrono_literals;
 
+constexpr std::string_view program = "mana-sync-hub";
 constexpr auto goodbye_at_most = 3s;
 constexpr std::size_t stream_connections = 4; // to PostgreSQL, for all streams together
 
@@ -46,43 +51,24 @@ void raise_descriptor_limit() {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-store::postgres_settings postgres_of(const runtime::configuration& settings) {
-    store::postgres_settings made;
-    made.url = settings.database_url;
-    made.application = "mana-sync-hub";
-    made.prepared = settings.prepared_statements;
-    made.connect_timeout = 2s;
-    made.statement_timeout = settings.statement_timeout;
-    made.lock_timeout = settings.lock_timeout;
-    return made;
-}
-
-gate::user_gate_settings gate_of(const runtime::configuration& settings) {
-    gate::user_gate_settings made;
-    made.credits_url = settings.mana_credits_url;
-    made.auth_url = settings.mana_auth_url;
-    made.service_key = settings.mana_service_key;
-    made.kept = settings.gate_cache;
-    made.spaces_at_most = settings.max_spaces;
-    made.spaces_stale = settings.spaces_stale;
-    return made;
+std::unique_ptr<gate::key_share> keys_of_host(const runtime::configuration& settings) {
+    return std::make_unique<gate::key_file>(settings.keys_file, settings.jwks_url);
 }
 
 hub::log_sweep::settings sweep_of(const runtime::configuration& settings) {
-    hub::log_sweep::settings made{postgres_of(settings), settings.redis_url, gate_of(settings), {}};
-    made.terms.max_clock_skew = settings.max_clock_skew;
-    made.terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
-    made.terms.spaces_shared = !settings.mana_auth_url.empty();
-    return made;
+    return {gate::postgres_of(settings, program), settings.redis_url, gate::gates_of(settings),
+            gate::terms_of(settings)};
 }
 
 /// The hub's parts, in the order in which they need each other.
 class hub_process {
   public:
     explicit hub_process(const runtime::configuration& settings)
-        : door_{io_, settings.hub_socket}, verifier_{io_, gate::jwks_over_http(settings.jwks_url)},
-          users_{io_, gate_of(settings), postgres_of(settings)}, pages_{io_, postgres_of(settings),
-                                                                        stream_connections, counts_},
+        : door_{io_, settings.hub_socket}, verifier_{io_, gate::jwks_over_http(settings.jwks_url),
+                                                     keys_of_host(settings)},
+          users_{io_, gate::gates_of(settings), gate::postgres_of(settings, program)},
+          pages_{io_, gate::postgres_of(settings, program), stream_connections,
+                 !settings.mana_auth_url.empty(), counts_},
           feed_{io_, store::parse_redis_url(settings.redis_url)}, sweep_{io_, sweep_of(settings), ledger_,
                                                                          counts_},
           state_{index_, feed_, sweep_, counts_, settings.worker_metrics}, shared_{index_,
@@ -174,8 +160,8 @@ void serve(const runtime::configuration& settings) {
 } // namespace
 
 int main(int argc, char** argv) {
-    if (const auto exit_code = runtime::parse_command_line(argc, argv, "mana-sync-hub",
-                                                           "Pushes mana-sync's notifications to browsers."))
+    if (const auto exit_code =
+            runtime::parse_command_line(argc, argv, program, "Pushes mana-sync's notifications to browsers."))
         return *exit_code;
     try {
         const auto settings = runtime::load_configuration();

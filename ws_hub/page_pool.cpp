@@ -18,8 +18,8 @@ constexpr auto patience = 5s;
 } // namespace
 
 page_pool::page_pool(boost::asio::io_context& io, const store::postgres_settings& where,
-                     std::size_t connections, metrics& counts)
-    : io_(io), metrics_(counts), threads_(connections) {
+                     std::size_t connections, bool spaces_shared, metrics& counts)
+    : io_(io), spaces_shared_(spaces_shared), metrics_(counts), threads_(connections) {
     for (std::size_t i = 0; i < connections; ++i)
         idle_.push_back(std::make_unique<store::database>(
             where, std::initializer_list<std::span<const store::statement>>{store::page_statements()}));
@@ -33,7 +33,7 @@ page_pool::~page_pool() {
 void page_pool::read(store::reader who, store::page_request wanted, receiver then) {
     boost::asio::post(
         threads_, [this, who = std::move(who), wanted = std::move(wanted), then = std::move(then)]() mutable {
-            auto page = read_now(who, wanted);
+            auto page = read_now(who, std::move(wanted));
             // Moved, so that the last owner of a connection is let go of on the io thread.
             boost::asio::post(
                 io_, [page = std::move(page), then = std::move(then)]() mutable { then(std::move(page)); });
@@ -44,7 +44,8 @@ void page_pool::request_stop() {
     threads_.stop();
 }
 
-std::optional<stream_page> page_pool::read_now(const store::reader& who, const store::page_request& wanted) {
+std::optional<stream_page> page_pool::read_now(const store::reader& who, store::page_request wanted) {
+    wanted.spaces_shared = spaces_shared_;
     auto database = take();
     std::optional<stream_page> page;
     try {

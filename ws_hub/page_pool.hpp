@@ -35,7 +35,7 @@ class page_pool {
 
     /// What is passed by reference outlives it. Connections are made when they are first needed.
     page_pool(boost::asio::io_context& io, const store::postgres_settings& where, std::size_t connections,
-              metrics& counts);
+              bool spaces_shared, metrics& counts);
     page_pool(const page_pool&) = delete;
     page_pool& operator=(const page_pool&) = delete;
     /// Waits for the pages that are being read, which their time-outs end.
@@ -50,6 +50,7 @@ class page_pool {
 
   private:
     boost::asio::io_context& io_;
+    const bool spaces_shared_;
     metrics& metrics_;
 
     std::mutex mutex_; // guards idle_
@@ -57,8 +58,7 @@ class page_pool {
 
     boost::asio::thread_pool threads_; // last: they use all above; as many as there are databases
 
-    [[nodiscard]] std::optional<stream_page> read_now(const store::reader& who,
-                                                      const store::page_request& wanted);
+    [[nodiscard]] std::optional<stream_page> read_now(const store::reader& who, store::page_request wanted);
     std::unique_ptr<store::database> take();
     void give_back(std::unique_ptr<store::database> used);
 };

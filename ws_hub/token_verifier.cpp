@@ -9,8 +9,9 @@ namespace mana::hub {
 
 using std::chrono::system_clock;
 
-token_verifier::token_verifier(boost::asio::io_context& io, gate::jwks_fetcher fetch)
-    : io_(io), keys_(std::move(fetch)) {
+token_verifier::token_verifier(boost::asio::io_context& io, gate::jwks_fetcher fetch,
+                               std::unique_ptr<gate::key_share> share)
+    : io_(io), keys_(std::move(fetch), std::move(share)) {
     boost::asio::post(pool_, [this] { keys_.refresh(gate::key_set::clock::now()); });
 }
 

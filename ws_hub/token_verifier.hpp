@@ -8,6 +8,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace mana::hub {
@@ -17,8 +18,9 @@ class token_verifier {
     /// Called on the io thread.
     using verdict = std::function<void(const gate::token_result& found)>;
 
-    /// `io` outlives the verifier. Begins to fetch the keys.
-    token_verifier(boost::asio::io_context& io, gate::jwks_fetcher fetch);
+    /// `io` outlives the verifier. Begins to fetch the keys, where `share` has none of late.
+    token_verifier(boost::asio::io_context& io, gate::jwks_fetcher fetch,
+                   std::unique_ptr<gate::key_share> share);
     token_verifier(const token_verifier&) = delete;
     token_verifier& operator=(const token_verifier&) = delete;
     /// Waits for a fetch that is under way, which its own time-out ends.

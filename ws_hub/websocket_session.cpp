@@ -212,7 +212,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     void listen(const std::optional<user_verdict>& standing) {
         const bool known = standing && standing->spaces;
         const auto spaces = known ? *standing->spaces : std::vector<std::string>{};
-        shared_.news.listen_to(*this, store::scopes_of({user_, client_, spaces}), steady_clock::now());
+        shared_.news.listen_to(*this, store::subscriptions_of({user_, client_, spaces}), steady_clock::now());
         if (shared_.users.spaces_shared())
             spaces_asked_at_ = steady_clock::now() + (known ? shared_.users.holds_for() : spaces_asked_again);
     }

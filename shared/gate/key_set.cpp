@@ -3,6 +3,7 @@
 #include "shared/gate/base64url.hpp"
 #include "shared/runtime/log.hpp"
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <exception>
@@ -53,13 +54,21 @@ const json::array* keys_of(const json::value& document) {
     return keys == nullptr ? nullptr : keys->if_array();
 }
 
-boost::system::result<key_map, fetch_error> read_reply(const fetch_result& reply) {
+struct fetched_keys {
+    key_map keys;
+    std::string document;
+};
+using fetch_outcome = boost::system::result<fetched_keys, fetch_error>;
+
+fetch_outcome read_reply(fetch_result reply) {
     if (!reply) return reply.error();
     if (reply->status != 200) return fetch_error{"status " + std::to_string(reply->status)};
-    return parse_jwks(reply->body);
+    auto keys = parse_jwks(reply->body);
+    if (!keys) return keys.error();
+    return fetched_keys{std::move(*keys), std::move(reply->body)};
 }
 
-boost::system::result<key_map, fetch_error> fetch_keys(const jwks_fetcher& fetch) {
+fetch_outcome fetch_keys(const jwks_fetcher& fetch) {
     try {
         return read_reply(fetch());
     } catch (const std::exception& failure) {
@@ -88,20 +97,44 @@ jwks_fetcher jwks_over_http(std::string url, std::chrono::milliseconds total) {
         [url = std::move(url), total] { return http_client{}.get(url, total, {"Accept: application/json"}); };
 }
 
+// Lets go of the lock while its thread fetches, or waits for a process that does; the other threads are told
+// when that is over.
+class key_set::outside_lock {
+  public:
+    outside_lock(key_set& keys, std::unique_lock<std::mutex>& lock) : keys_{keys}, lock_{lock} {
+        keys_.fetching_ = true;
+        lock_.unlock();
+    }
+    outside_lock(const outside_lock&) = delete;
+    outside_lock& operator=(const outside_lock&) = delete;
+    ~outside_lock() {
+        lock_.lock();
+        keys_.fetching_ = false;
+        keys_.fetched_.notify_all(); // they go on when the lock is free
+    }
+
+  private:
+    key_set& keys_;
+    std::unique_lock<std::mutex>& lock_;
+};
+
 boost::system::result<public_key, key_fault> key_set::find(std::string_view kid, clock::time_point now) {
     std::unique_lock lock{mutex_};
+    look_around(now);
     const bool known = keys_.contains(kid);
-    if (!known) fetched_.wait(lock, [this] { return !fetching_; });
-    const bool fetches = !fetching_ && due(keys_.contains(kid), now);
-    if (fetches) refresh(lock, now);
-    ++(known && !fetches ? counts_.hits : counts_.misses);
+    if (!known) await_fetch(lock, now);
+    const bool wanted = !fetching_ && due(keys_.contains(kid), now);
+    const bool fetched = wanted && fetch_in_turn(lock, now);
+    if (wanted && !fetched && !known) await_fetch(lock, now);
+    ++(known && !fetched ? counts_.hits : counts_.misses);
     if (const auto found = keys_.find(kid); found != keys_.end()) return found->second;
     return last_success_ ? key_fault::unknown : key_fault::unavailable;
 }
 
 bool key_set::refresh(clock::time_point now) {
     std::unique_lock lock{mutex_};
-    if (!fetching_) refresh(lock, now);
+    look_around(now);
+    if (!fetching_ && !fresh(now) && !fetch_in_turn(lock, now)) await_fetch(lock, now);
     return !keys_.empty();
 }
 
@@ -110,30 +143,64 @@ key_counts key_set::counts() const {
     return counts_;
 }
 
-bool key_set::due(bool known, clock::time_point now) const {
-    if (!last_attempt_) return true;
-    if (!known) return now - *last_attempt_ >= unknown_retry;
-    if (now - *last_success_ < fresh_for) return false; // a known key has come from a success
-    return !last_failed_ || now - *last_attempt_ >= stale_retry;
+void key_set::replace_keys(key_map keys, clock::time_point fetched) {
+    keys_ = std::move(keys);
+    last_success_ = fetched;
+    last_attempt_ = std::max(last_attempt_.value_or(fetched), fetched);
 }
 
-void key_set::refresh(std::unique_lock<std::mutex>& lock, clock::time_point now) {
-    fetching_ = true;
+// What the other processes have done since the last look.
+void key_set::look_around(clock::time_point now) {
+    if (const auto age = share_->last_attempt())
+        last_attempt_ = std::max(last_attempt_.value_or(now - *age), now - *age);
+    const auto news = share_->news();
+    if (!news) return;
+    auto keys = parse_jwks(news->jwks);
+    if (keys) {
+        replace_keys(std::move(*keys), now - news->age);
+    } else {
+        log::warn("shared_keys_unusable", {{"reason", keys.error().reason}});
+    }
+}
+
+// Until no other thread and no other process fetches.
+void key_set::await_fetch(std::unique_lock<std::mutex>& lock, clock::time_point now) {
+    fetched_.wait(lock, [this] { return !fetching_; });
+    {
+        const outside_lock waiting{*this, lock};
+        share_->await_turn();
+    }
+    look_around(now);
+}
+
+// False, and nothing done, where another process is at it.
+bool key_set::fetch_in_turn(std::unique_lock<std::mutex>& lock, clock::time_point now) {
+    const auto turn = share_->take_turn();
+    if (!turn) return false;
     last_attempt_ = now;
-    lock.unlock();
-    auto fetched = fetch_keys(fetch_);
-    lock.lock();
-    fetching_ = false;
-    last_failed_ = !fetched;
+    auto fetched = [&] {
+        const outside_lock fetching{*this, lock};
+        return fetch_keys(fetch_);
+    }();
     ++(fetched ? counts_.fetched : counts_.failed);
     if (fetched) {
-        keys_ = std::move(*fetched);
-        last_success_ = now;
-    }
-    fetched_.notify_all();
-    // Rare by construction: each attempt is at least seconds after the last one.
-    if (last_failed_)
+        turn->publish(fetched->document);
+        replace_keys(std::move(fetched->keys), now);
+    } else { // rare by construction: each attempt is at least seconds after the last one
         log::warn("jwks_refresh_failed", {{"reason", fetched.error().reason}, {"cached", keys_.size()}});
+    }
+    return true;
+}
+
+bool key_set::fresh(clock::time_point now) const {
+    return last_success_ && now - *last_success_ < fresh_for;
+}
+
+bool key_set::due(bool known, clock::time_point now) const {
+    if (!last_attempt_) return true;
+    const auto since = now - *last_attempt_;
+    if (!known) return since >= unknown_retry;
+    return !fresh(now) && since >= stale_retry;
 }
 
 } // namespace mana::gate

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "shared/gate/http_fetch.hpp"
+#include "shared/gate/key_share.hpp"
 
 #include <boost/system/result.hpp>
 #include <chrono>
@@ -36,24 +37,26 @@ using jwks_fetcher = std::function<fetch_result()>;
 
 enum class key_fault {
     unknown,     // the newest keys that could be had do not hold this kid: the token is refused (401)
-    unavailable, // no keys could be had since the start: nobody can be verified (503)
+    unavailable, // no keys could be had since the start, nor from before: nobody can be verified (503)
 };
 
 // How a key set was used since it was made: numbers that only grow. Whoever wants the use of a while takes
 // the difference of two.
 struct key_counts {
     std::uint64_t hits = 0;    // find() had the key and fetched nothing
-    std::uint64_t misses = 0;  // find() fetched, waited for another thread's fetch, or could do neither
+    std::uint64_t misses = 0;  // find() fetched, waited for another's fetch, or could do neither
     std::uint64_t fetched = 0; // documents that replaced the keys
     std::uint64_t failed = 0;  // fetches that did not
 };
 
-// The cache, one a process. Thread-safe; the lock is never held while fetching. A caller waits for a fetch
-// only where it makes that fetch itself or its kid is not cached while another thread fetches.
+// The cache, one a process; what it fetches it shares with the other processes of the host, and they with it.
+// Thread-safe; the lock is never held while fetching or waiting. A caller waits for a fetch only where it
+// makes that fetch itself, or where its kid is not held while another thread or process fetches.
 //
-// When it fetches: for a kid that it does not hold, at most every 5 s; for one that it holds, once the keys
-// are 5 minutes old, and after a failure not again for 30 s, since the old keys go on serving meanwhile. A
-// fetched document replaces all keys (a withdrawn key stops serving); a failure keeps them all, however old.
+// When one of them fetches: for a kid that it does not hold, at most every 5 s; for one that it holds, once
+// the keys are 5 minutes old, and after a failure not again for 30 s, since the old keys go on serving
+// meanwhile. These times count from the fetches of all. A fetched document replaces all keys, in the other
+// processes by their next find() (a withdrawn key stops serving); a failure keeps them all, however old.
 class key_set {
   public:
     using clock = std::chrono::steady_clock;
@@ -62,30 +65,38 @@ class key_set {
     static constexpr std::chrono::seconds unknown_retry{5};
     static constexpr std::chrono::seconds stale_retry{30};
 
-    explicit key_set(jwks_fetcher fetch) : fetch_{std::move(fetch)} {}
+    explicit key_set(jwks_fetcher fetch, std::unique_ptr<key_share> share = no_share())
+        : fetch_{std::move(fetch)}, share_{std::move(share)} {}
 
     [[nodiscard]] boost::system::result<public_key, key_fault> find(std::string_view kid,
                                                                     clock::time_point now);
 
-    // Fetches now, unless another thread does. For a prefork master, whose children inherit the keys and so
-    // can serve from their first request on. True if any keys are held afterwards.
+    // Fetches now, however short ago anyone did, unless the keys that are shared are not 5 minutes old or
+    // another thread or process fetches. For a prefork master, whose children inherit the keys and so can
+    // serve from their first request on. True if any keys are held afterwards.
     bool refresh(clock::time_point now);
 
     [[nodiscard]] key_counts counts() const;
 
   private:
+    class outside_lock;
+
+    void replace_keys(key_map keys, clock::time_point fetched);
+    void look_around(clock::time_point now);
+    void await_fetch(std::unique_lock<std::mutex>& lock, clock::time_point now);
+    bool fetch_in_turn(std::unique_lock<std::mutex>& lock, clock::time_point now);
+    [[nodiscard]] bool fresh(clock::time_point now) const;
     [[nodiscard]] bool due(bool known, clock::time_point now) const;
-    void refresh(std::unique_lock<std::mutex>& lock, clock::time_point now);
 
     const jwks_fetcher fetch_;
-    mutable std::mutex mutex_; // guards all below
+    mutable std::mutex mutex_;               // guards all below
+    const std::unique_ptr<key_share> share_; // but for its await_turn()
     std::condition_variable fetched_;
-    bool fetching_ = false;
+    bool fetching_ = false; // or waiting for a process that does
     key_map keys_;
     key_counts counts_;
-    bool last_failed_ = false;
-    std::optional<clock::time_point> last_attempt_;
-    std::optional<clock::time_point> last_success_;
+    std::optional<clock::time_point> last_attempt_; // anyone's
+    std::optional<clock::time_point> last_success_; // that keys_ are from
 };
 
 } // namespace mana::gate

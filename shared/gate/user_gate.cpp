@@ -36,7 +36,8 @@ std::optional<bool> read_active(std::string_view body) {
 }
 
 bool is_space(std::string_view id) {
-    return sync::is_shared_space(id) && id.size() <= longest_space && id.find('\0') == std::string_view::npos;
+    const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+    return sync::is_shared_space(id) && id.size() <= longest_space && std::ranges::none_of(id, is_control);
 }
 
 std::optional<names> read_memberships(std::string_view body) {

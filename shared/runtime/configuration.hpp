@@ -34,6 +34,7 @@ struct configuration {
     std::string worker_socket;            // absolute path, at most 107 bytes
     std::string worker_metrics;           // absolute path
     std::string hub_socket;               // absolute path, at most 107 bytes
+    std::string keys_file;                // absolute path
     unsigned max_changes = 0;             // of one push
     unsigned max_fields = 0;              // of one change
     unsigned max_nesting = 0;             // of one field's value

@@ -45,11 +45,11 @@ returning changed::text)"};
 // $1 app, $2 written scopes, $3 scopes that are read.
 constexpr statement lock_statement{"lock_to_copy", "select from lock_scopes($1, $2, $3)"};
 
-// $1 app, $2 the space's scope. Before the copying, in a statement of its own: writers of a scope commit in the
-// order of their positions, so the records that are read after this have all that was written up to it.
+// $1 app, $2 the space's scope. Before the copying, in a statement of its own: writers of a scope commit in
+// the order of their positions, so the records that are read after this have all that was written up to it.
 constexpr statement newest_statement{"newest_in_space", R"(
-select coalesce((extract(epoch from max(created_at)) * 1000000)::bigint, 0)
-from sync_changes where scope = $2 and app_id = $1)"};
+select coalesce((select (extract(epoch from created_at) * 1000000)::bigint
+                 from sync_changes where scope = $2 and app_id = $1 order by created_at desc limit 1), 0))"};
 
 // Copies records as they are now: $1 app, $2 the space's scope, $3 the scope of copies, $4 user, $5 space,
 // $6 records and $7 bytes at most. A record that ever was deleted begins with its delete, for who comes back
@@ -203,8 +203,10 @@ struct copied_records {
 copied_records copied_in(const rows& result) {
     const auto found = result.number(0, 0);
     const auto taken = result.number(0, 1);
-    return {found < records_at_once && taken == found, result.number(0, 2),
-            {std::string(result.text(0, 3)), std::string(result.text(0, 4))}, result.position(0, 5)};
+    return {found < records_at_once && taken == found,
+            result.number(0, 2),
+            {std::string(result.text(0, 3)), std::string(result.text(0, 4))},
+            result.position(0, 5)};
 }
 
 class follower {
@@ -216,14 +218,13 @@ class follower {
         const auto now = std::chrono::steady_clock::now();
         const auto copy_until = now + (until_ - now) / 2;
         look();
-        if (has_left()) with_retries(until_, [this] { leave(); });
-        bool copied = false;
-        auto next = next_space();
-        for (; next && std::chrono::steady_clock::now() < copy_until; next = next_space()) {
-            if (!copy_some(*next)) break;
-            copied = true;
+        for (bool copied = false;; copied = true) {
+            if (has_left()) with_retries(until_, [this] { leave(); });
+            const auto next = next_space();
+            const bool goes_on = next && std::chrono::steady_clock::now() < copy_until;
+            if (!goes_on || !copy_some(*next))
+                return {members_, held_.spaces, held_.copied, held_.version, next && copied};
         }
-        return {members_, held_.spaces, held_.copied, held_.version, next && copied};
     }
 
   private:
@@ -249,14 +250,15 @@ class follower {
 
     [[nodiscard]] bool has_left() const {
         const auto left = [this](const std::string& space) { return !is_member(space); };
-        return std::ranges::any_of(held_.spaces, left) || std::ranges::any_of(held_.copied, left);
+        return std::ranges::any_of(held_.spaces, left) || std::ranges::any_of(held_.copied, left) ||
+               (held_.joining && left(held_.joining->space));
     }
 
     /// One that was begun goes first.
     [[nodiscard]] std::optional<std::string> next_space() const {
         if (held_.joining) return held_.joining->space;
-        const auto found =
-            std::ranges::find_if(members_, [this](const auto& space) { return !contains(held_.spaces, space); });
+        const auto found = std::ranges::find_if(
+            members_, [this](const auto& space) { return !contains(held_.spaces, space); });
         return found != members_.end() ? std::optional(*found) : std::nullopt;
     }
 
@@ -271,18 +273,18 @@ class follower {
     void leave() {
         transaction in(on_, user_, members_);
         send_hold(in, {sync::scope_of_user(user_)}, {});
-        held_ = standing_in(in.finish(until_).at(2));
+        auto stays = standing_in(in.finish(until_).at(2));
         const auto left = [this](const std::string& space) { return !is_member(space); };
-        std::erase_if(held_.spaces, left);
-        std::erase_if(held_.copied, left);
-        if (held_.joining && left(held_.joining->space)) held_.joining.reset();
-        keep(in, true);
+        std::erase_if(stays.spaces, left);
+        std::erase_if(stays.copied, left);
+        if (stays.joining && left(stays.joining->space)) stays.joining.reset();
+        keep(in, std::move(stays), true);
     }
 
     /// False where a lock could not be had: others are at it, and the next call goes on.
     bool copy_some(const std::string& space) {
         try {
-            copy(space);
+            if (!copy(space)) look();
             return true;
         } catch (const postgres_error& failed) {
             if (failed.next() != remedy::retry_now) throw;
@@ -290,12 +292,12 @@ class follower {
         }
     }
 
-    /// The first step and the last change what pages show, so they lock the user's scope against them, and the
-    /// space against its writers: what is shown as whole lacks nothing. The steps between lock neither.
-    void copy(const std::string& space) {
-        const auto known = held_;
-        const bool walking = !known.joining || known.joining->walked;
-        const bool between = known.joining && walking;
+    /// One transaction of it; false where another process was faster. The first and the last one change what
+    /// pages show, so they lock the user's scope against them, and the space against its writers: what is
+    /// shown as whole lacks nothing. Those between lock neither.
+    bool copy(const std::string& space) {
+        const bool walking = !held_.joining || held_.joining->walked;
+        const bool between = held_.joining && walking;
         names written{scope_of_copies(user_, space)};
         names only_read;
         if (!between) {
@@ -307,23 +309,20 @@ class follower {
         in.send(newest_statement, {app_, sync::scope_of_space(space)});
         send_copy(in, space);
         const auto results = in.finish(until_);
-        held_ = standing_in(results.at(2));
-        if (!held_.same_as(known)) return; // another process was faster: on from there
+        auto next = standing_in(results.at(2));
+        if (!next.same_as(held_)) return false;
         const auto done = copied_in(results.at(4));
-        if (!held_.joining) begin(space, done, results.at(3).position(0, 0));
-        go_on(walking, between, done);
-        keep(in, !between);
+        if (!next.joining) begin(next, space, done, results.at(3).position(0, 0));
+        go_on(next, between, done);
+        keep(in, std::move(next), !between);
+        return true;
     }
 
     void send_copy(transaction& in, const std::string& space) {
         const auto& under_way = held_.joining;
-        std::vector<parameter> parameters{app_,
-                                          sync::scope_of_space(space),
-                                          scope_of_copies(user_, space),
-                                          user_,
-                                          space,
-                                          parameter::number(records_at_once),
-                                          parameter::number(bytes_at_once)};
+        std::vector<parameter> parameters{
+            app_,  sync::scope_of_space(space),        scope_of_copies(user_, space),   user_,
+            space, parameter::number(records_at_once), parameter::number(bytes_at_once)};
         if (under_way && !under_way->walked) {
             parameters.push_back(parameter::timestamp(under_way->covered));
             return in.send(copy_changed(), parameters);
@@ -335,34 +334,35 @@ class follower {
     }
 
     /// Copies are shown from their first row on: a cursor must not be handed out beyond rows that come later.
-    void begin(const std::string& space, const copied_records& done, sync::position newest) {
-        held_.joining = {space, walk_place{}, newest};
-        if (done.rows > 0 || !done.all) insert(held_.copied, space);
+    static void begin(standing& next, const std::string& space, const copied_records& done,
+                      sync::position newest) {
+        next.joining = {space, walk_place{}, newest};
+        if (done.rows > 0 || !done.all) insert(next.copied, space);
     }
 
-    /// With the space locked against its writers, no record is left that changed since it was copied: then it
-    /// is shown.
-    void go_on(bool walking, bool between, const copied_records& done) {
-        auto& under_way = *held_.joining;
-        if (!walking && !done.all) under_way.covered = done.written_at;
-        if (walking) under_way.walked = done.all ? std::nullopt : std::optional(done.last);
+    /// With the space locked against its writers, and no record left that changed since it was copied, it is
+    /// shown.
+    static void go_on(standing& next, bool between, const copied_records& done) {
+        auto& under_way = *next.joining;
+        if (!done.all && !under_way.walked) under_way.covered = done.written_at;
+        if (under_way.walked) under_way.walked = done.all ? std::nullopt : std::optional(done.last);
         if (between || !done.all) return;
-        insert(held_.spaces, under_way.space);
-        held_.joining.reset();
+        insert(next.spaces, under_way.space);
+        next.joining.reset();
     }
 
-    void keep(transaction& in, bool shown_changed) {
-        const auto& under_way = held_.joining;
+    void keep(transaction& in, standing next, bool shown_changed) {
+        const auto& under_way = next.joining;
         const auto none = parameter(std::nullopt);
         const bool walks = under_way && under_way->walked;
-        in.send(keep_statement,
-                {user_, app_, parameter::array(held_.spaces), parameter::array(held_.copied),
-                 under_way ? parameter(under_way->space) : none,
-                 walks ? parameter(under_way->walked->table) : none,
-                 walks ? parameter(under_way->walked->record_id) : none,
-                 under_way ? parameter::timestamp(under_way->covered) : none,
-                 parameter::boolean(shown_changed)});
-        held_.version = in.commit_repeatable(until_).at(0).text(0, 0);
+        in.send(keep_statement, {user_, app_, parameter::array(next.spaces), parameter::array(next.copied),
+                                 under_way ? parameter(under_way->space) : none,
+                                 walks ? parameter(under_way->walked->table) : none,
+                                 walks ? parameter(under_way->walked->record_id) : none,
+                                 under_way ? parameter::timestamp(under_way->covered) : none,
+                                 parameter::boolean(shown_changed)});
+        next.version = in.commit_repeatable(until_).at(0).text(0, 0);
+        held_ = std::move(next);
     }
 };
 

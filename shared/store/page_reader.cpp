@@ -1,11 +1,13 @@
 #include "shared/store/page_reader.hpp"
 
+#include "shared/store/joined_spaces.hpp"
 #include "shared/sync/record.hpp"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace mana::store {
 
@@ -17,12 +19,17 @@ constexpr statement horizon_statement{"horizon", R"(
 select (extract(epoch from horizon) * 1000000)::bigint, (extract(epoch from newest) * 1000000)::bigint
 from read_horizon($1, $2, coalesce((select created_at from sync_changes where id = $3::uuid), $4::timestamptz)))"};
 
+// $1 user, $2 app. After the horizon, whose locks it needs: nobody shows the user other spaces under a cursor
+// that was not handed out yet (sql/0008_joined_spaces.sql).
+constexpr statement version_statement{"version_of_spaces", R"(
+select changed::text from sync_reader_spaces where user_id = $1 and app_id = $2)"};
+
 // $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the
 // reader, $8 whether own rows are brought, up to $9, $10 the tables (see page_of_tables).
 //
 // Each scope (or each table of each scope) is walked along its index for one row more than the page may have;
 // the walks are merged and cut by rows, then by bytes. The record's state is looked up by key for what rules
-// 7 and 8 need of it.
+// 7 and 8 need of it; that of a copy lives in its space.
 constexpr std::string_view page_sql_head = R"(
 select id, (extract(epoch from created_at) * 1000000)::bigint, table_name, record_id, op, data::text, field_meta::text,
        schema_version, actor::text, origin, space_id, found,
@@ -41,7 +48,8 @@ constexpr std::string_view walk_sql = R"(
             from sync_changes as change
             left join lateral (
                 select * from sync_records
-                where scope = change.scope and app_id = change.app_id
+                where scope = case when starts_with(change.scope, 'm:') then 's:' || change.space_id else change.scope end
+                  and app_id = change.app_id
                   and table_name = change.table_name and record_id = change.record_id
                 offset 0 -- one look-up by the whole key a row
             ) as record on true
@@ -130,36 +138,6 @@ void append_changes(std::vector<sync::wire_change>& out, const rows& page, int r
     }
 }
 
-} // namespace
-
-std::span<const statement> page_statements() {
-    static const std::array list{horizon_statement, page_of_app(), page_of_tables()};
-    return list;
-}
-
-void send_page(transaction& in, const reader& who, const page_request& wanted,
-               const std::optional<page_bound>& bound) {
-    const auto scopes = parameter::array(scopes_of(who));
-    const bool bring_own = wanted.include_own || wanted.since.from_epoch;
-    const parameter own_until = bound ? parameter::timestamp(bound->newest_before) : parameter("infinity");
-    const parameter last_row =
-        bound && !bound->last_row.empty() ? parameter(bound->last_row) : parameter(std::nullopt);
-    in.send(horizon_statement, {wanted.app, scopes, last_row, own_until});
-    const parameter since = parameter::timestamp(wanted.since.at);
-    std::vector<parameter> parameters{wanted.app,
-                                      scopes,
-                                      since,
-                                      parameter::number(wanted.rows),
-                                      parameter::number(wanted.bytes),
-                                      who.client,
-                                      who.user,
-                                      parameter::boolean(bring_own),
-                                      own_until};
-    if (wanted.tables.empty()) return in.send(page_of_app(), parameters);
-    parameters.push_back(parameter::array(wanted.tables));
-    in.send(page_of_tables(), parameters);
-}
-
 sync::answer to_answer(const page_request& wanted, const rows& horizon, const rows& page) {
     sync::answer answer;
     const int count = page.count();
@@ -180,13 +158,79 @@ sync::answer to_answer(const page_request& wanted, const rows& horizon, const ro
     return answer;
 }
 
+} // namespace
+
+std::span<const statement> page_statements() {
+    static const auto list = [] {
+        const auto spaces = joined_spaces_statements();
+        std::vector<statement> all(spaces.begin(), spaces.end());
+        all.insert(all.end(), {horizon_statement, version_statement, page_of_app(), page_of_tables()});
+        return all;
+    }();
+    return list;
+}
+
+std::optional<shown_spaces> spaces_of_page(connection& on, const reader& who, const page_request& wanted,
+                                           deadline until) {
+    if (!wanted.spaces_shared || !wanted.spaces_known) return std::nullopt;
+    return follow_spaces(on, wanted.app, who, until);
+}
+
+page_reading::page_reading(connection& on, const reader& who, const page_request& wanted,
+                           const std::optional<shown_spaces>& shown, const std::optional<page_bound>& bound)
+    : who_(who), wanted_(wanted), shown_(shown), bound_(bound),
+      in_(on, who.user, shown ? shown->members : std::vector<std::string>{}) {}
+
+void page_reading::send() {
+    const auto scopes = parameter::array(scopes_of(who_.user, shown_.value_or(shown_spaces{})));
+    const parameter own_until = bound_ ? parameter::timestamp(bound_->newest_before) : parameter("infinity");
+    const parameter last_row =
+        bound_ && !bound_->last_row.empty() ? parameter(bound_->last_row) : parameter(std::nullopt);
+    in_.send(horizon_statement, {wanted_.app, scopes, last_row, own_until});
+    send_page(scopes, own_until);
+    if (shown_) in_.send(version_statement, {who_.user, wanted_.app});
+    in_.send_commit();
+}
+
+void page_reading::send_page(const parameter& scopes, const parameter& own_until) {
+    const bool bring_own = wanted_.include_own || wanted_.since.from_epoch;
+    std::vector<parameter> parameters{wanted_.app,
+                                      scopes,
+                                      parameter::timestamp(wanted_.since.at),
+                                      parameter::number(wanted_.rows),
+                                      parameter::number(wanted_.bytes),
+                                      who_.client,
+                                      who_.user,
+                                      parameter::boolean(bring_own),
+                                      own_until};
+    if (wanted_.tables.empty()) return in_.send(page_of_app(), parameters);
+    parameters.push_back(parameter::array(wanted_.tables));
+    in_.send(page_of_tables(), parameters);
+}
+
+sync::answer page_reading::finish(deadline until) {
+    const auto results = in_.committed(until);
+    if (shown_) {
+        const auto& version = results.at(2);
+        if (shown_->version != (version.count() > 0 ? version.text(0, 0) : "")) throw spaces_changed{};
+    }
+    auto answer = to_answer(wanted_, results.at(0), results.at(1));
+    answer.has_more = answer.has_more || (shown_ && shown_->unfinished);
+    return answer;
+}
+
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
                        const std::optional<page_bound>& bound, deadline until) {
     return with_retries(until, [&] {
-        transaction reading(on, who.user, who.spaces);
-        send_page(reading, who, wanted, bound);
-        const auto results = reading.commit_repeatable(until);
-        return to_answer(wanted, results.at(0), results.at(1));
+        const auto shown = spaces_of_page(on, who, wanted, until);
+        page_reading reading(on, who, wanted, shown, bound);
+        reading.send();
+        try {
+            return reading.finish(until);
+        } catch (const postgres_error& failed) {
+            if (failed.next() != remedy::in_doubt) throw;
+            throw postgres_error{remedy::reconnect, failed.what()};
+        }
     });
 }
 

@@ -18,10 +18,18 @@ struct page_request {
     std::vector<std::string> tables; ///< the protocol's collections; none: all of the app's
     sync::cursor since;
     bool include_own = false; ///< do not leave the reader's own changes out
-    /// False: the reader may have spaces that are not among the scopes read, so the cursor stays where it is.
+    /// Which spaces the reader is shown is looked up, and brought up to date: see follow_spaces(). Else none.
+    bool spaces_shared = false;
+    /// False: the reader may have spaces, and is shown none, so the cursor stays where it is.
     bool spaces_known = true;
     int rows = 1'000;
     int bytes = 8'000'000; ///< cut there; one row is always given
+};
+
+/// The reader's spaces changed while a page was read: nothing of it counts, and it is to be read again.
+class spaces_changed : public postgres_error {
+  public:
+    spaces_changed() : postgres_error(remedy::retry_now, "the spaces that are shown changed") {}
 };
 
 /// Statements that pages use, for the connection to prepare.
@@ -37,11 +45,29 @@ struct page_bound {
     sync::position newest_before; ///< every row of the push is later; its own ones are left out
 };
 
-// For a push, whose page goes in the same round trip: sends the page's two statements …
-void send_page(transaction& in, const reader& who, const page_request& wanted,
-               const std::optional<page_bound>& bound);
-// … and makes the answer from their results.
-sync::answer to_answer(const page_request& wanted, const rows& horizon, const rows& page);
+/// The spaces of a page. Nothing where the request says that there are none, or that they are not known.
+std::optional<shown_spaces> spaces_of_page(connection& on, const reader& who, const page_request& wanted,
+                                           deadline until);
+
+/// A page that is read in the same round trip as a push. What it is made of outlives it.
+class page_reading {
+  public:
+    page_reading(connection& on, const reader& who, const page_request& wanted,
+                 const std::optional<shown_spaces>& shown, const std::optional<page_bound>& bound);
+    /// Puts all of its transaction into the pipeline.
+    void send();
+    /// Waits for it. Throws spaces_changed where the reader's spaces are not `shown` any more.
+    sync::answer finish(deadline until);
+
+  private:
+    const reader& who_;
+    const page_request& wanted_;
+    const std::optional<shown_spaces>& shown_;
+    const std::optional<page_bound>& bound_;
+    transaction in_;
+
+    void send_page(const parameter& scopes, const parameter& own_until);
+};
 
 /// Reads the page of a push's author again, in a transaction of its own.
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted,

@@ -51,6 +51,26 @@ std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator&
     return to_string(id);
 }
 
+page_request page_wanted(const std::string& app, const sync::push_request& push, const push_terms& terms) {
+    page_request wanted;
+    wanted.app = app;
+    wanted.since = push.since;
+    wanted.rows = terms.page_rows;
+    wanted.bytes = terms.page_bytes;
+    wanted.spaces_shared = terms.spaces_shared;
+    wanted.spaces_known = terms.spaces_known;
+    return wanted;
+}
+
+/// The spaces of the author's page. Copies of those that are new may take a part of the time only: the push
+/// itself is not to wait for them.
+std::optional<shown_spaces> spaces_of_author(connection& on, const std::string& app, const reader& who,
+                                             const sync::push_request& push, const push_terms& terms,
+                                             deadline until) {
+    const auto now = std::chrono::steady_clock::now();
+    return spaces_of_page(on, who, page_wanted(app, push, terms), now + (until - now) / 2);
+}
+
 /// What an attempt at a push needs to be done before it.
 struct preparation {
     std::set<std::string> written; ///< scopes to lock
@@ -61,8 +81,8 @@ struct preparation {
 class push_attempt {
   public:
     push_attempt(connection& on, const std::string& app, const reader& who, const sync::push_request& push,
-                 const push_terms& terms, deadline until)
-        : on_(on), app_(app), who_(who), push_(push), terms_(terms), until_(until),
+                 const push_terms& terms, const std::optional<shown_spaces>& shown, deadline until)
+        : on_(on), app_(app), who_(who), push_(push), terms_(terms), shown_(shown), until_(until),
           in_(on, who.user, who.spaces) {}
 
     /// Nothing where it met what must come first: `first` says what, and it is to be tried again.
@@ -89,6 +109,7 @@ class push_attempt {
     const reader& who_;
     const sync::push_request& push_;
     const push_terms& terms_;
+    const std::optional<shown_spaces>& shown_;
     const deadline until_;
     transaction in_;
     sync::instant receipt_;
@@ -131,16 +152,6 @@ class push_attempt {
         });
     }
 
-    [[nodiscard]] page_request page_wanted() const {
-        page_request wanted;
-        wanted.app = app_;
-        wanted.since = push_.since;
-        wanted.rows = terms_.page_rows;
-        wanted.bytes = terms_.page_bytes;
-        wanted.spaces_known = terms_.spaces_known;
-        return wanted;
-    }
-
     void write_log() {
         if (merged_.rows.empty()) return;
         boost::uuids::random_generator random;
@@ -164,15 +175,14 @@ class push_attempt {
     /// stays.
     sync::answer commit_and_read_page(const on_commit& told) {
         const reader author{who_.user, push_.client_id, who_.spaces};
-        const auto wanted = page_wanted();
+        const auto wanted = page_wanted(app_, push_, terms_);
+        const std::optional bound{bound_};
         try {
-            transaction reading(on_, who_.user, who_.spaces);
-            send_page(reading, author, wanted, bound_);
-            reading.send_commit();
+            page_reading reading(on_, author, wanted, shown_, bound);
+            reading.send();
             told(what_was_committed(in_.committed(until_)));
             committed_ = true;
-            const auto page = reading.committed(until_);
-            return to_answer(wanted, page.at(0), page.at(1));
+            return reading.finish(until_);
         } catch (const postgres_error& failed) {
             if (!committed_ || failed.next() != remedy::retry_now) throw;
         }
@@ -253,12 +263,13 @@ sync::answer run_push(connection& on, const std::string& app, const reader& who,
                       const sync::push_request& push, const push_terms& terms, const on_commit& told,
                       deadline until) {
     preparation first{scopes_named(who, push), false};
+    const auto shown = spaces_of_author(on, app, who, push, terms, until);
     return with_retries(until, [&] {
         if (first.old_rows && !terms.spaces_known)
             throw postgres_error(remedy::retry_later,
                                  "old rows wait for the author's memberships to be known");
         if (first.old_rows) take_up_old_rows(on, app, who, terms, until);
-        auto answer = push_attempt(on, app, who, push, terms, until).run(first, told);
+        auto answer = push_attempt(on, app, who, push, terms, shown, until).run(first, told);
         if (!answer) throw postgres_error(remedy::retry_now, "the push met rows or scopes that come first");
         return std::move(*answer);
     });

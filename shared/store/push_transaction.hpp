@@ -24,7 +24,7 @@ struct push_terms {
     int lost_writes_days = 30;
     int page_rows = 5'000;
     int page_bytes = 8'000'000;
-    bool spaces_shared = false; ///< MANA_AUTH_URL is set
+    bool spaces_shared = false; ///< MANA_AUTH_URL is set; also see page_request
     bool spaces_known = true;   ///< see page_request
 };
 

@@ -197,6 +197,15 @@ void check_storable(const json_object& change) {
         if (const auto* value = find_member(change, key)) check_storable(*value, key);
 }
 
+void check_fields(const json_object& change, const request_limits& limits) {
+    for (const auto* key : {"fields", "data"}) {
+        const auto* fields = given_object(change, key);
+        if (fields != nullptr && fields->size() > limits.fields)
+            throw refused_alone{"too_many_fields", std::string(key) + " has more than " +
+                                                       std::to_string(limits.fields) + " fields"};
+    }
+}
+
 void check_sizes(const change_heading& heading, const json_value& change, const request_limits& limits) {
     const auto check = [](std::string_view text, std::size_t limit, std::string_view name) {
         if (text.size() > limit)
@@ -225,6 +234,7 @@ void read_change(push_request& push, const json_value& given_change, std::size_t
     read.heading.schema_version = read_schema_version(*object, at_change(index, "schemaVersion"));
     try {
         check_storable(*object);
+        check_fields(*object, limits);
         read_heading(read.heading, *object);
         check_sizes(read.heading, given_change, limits);
         read_claims(read, *object);
@@ -264,6 +274,9 @@ push_request read_push(const json_value& body, std::string_view header_client_id
     const auto* changes = given(*object, "changes");
     if (changes == nullptr) return push;
     if (changes->as_array() == nullptr) refuse_whole("invalid_request", "changes must be an array");
+    if (changes->as_array()->size() > limits.changes)
+        refuse_whole("too_many_changes",
+                     "changes has more than " + std::to_string(limits.changes) + " entries");
     std::size_t index = 0;
     for (const auto& given_change : *changes->as_array()) read_change(push, given_change, index++, limits);
     return push;

@@ -12,8 +12,11 @@
 
 namespace mana::sync {
 
-/// What a request may be made of. Sizes in bytes.
+/// What a request may be made of. Sizes are in bytes. More changes, or what is no request, are refused whole;
+/// a change beyond any other limit is refused alone.
 struct request_limits {
+    std::size_t changes = 10'000;
+    std::size_t fields = 1'000;    ///< of one change
     std::size_t nesting = 128;     ///< levels of containers in one field's value
     std::size_t table_bytes = 200; ///< the index of record states holds scope, app, table and record id …
     std::size_t record_id_bytes = 1'000;   ///< … in at most 2,700 bytes

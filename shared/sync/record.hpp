@@ -26,8 +26,8 @@ std::string scope_of_user(std::string_view user);
 /// "s:<space>": what the members of a space share.
 std::string scope_of_space(std::string_view space);
 
-/// Whether a change with this `spaceId` is for a space that is shared. None, and "_personal:<anything>", are the
-/// caller's own scope (SPEC §6).
+/// Whether a change with this `spaceId` is for a space that is shared. None, and "_personal:<anything>", are
+/// the caller's own scope (SPEC §6).
 bool is_shared_space(std::string_view space);
 
 struct held_field {

@@ -58,6 +58,7 @@ std::map<std::string, std::string> worker_settings(const scratch_folder& folder)
             {"JWKS_URL", required_environment("MANA_TEST_IDENTITY_URL") + "/api/auth/jwks"},
             {"WORKER_SOCKET", folder.file("worker.sock")},
             {"WORKER_METRICS", folder.file("worker.metrics")},
+            {"KEYS_FILE", folder.file("keys.json")},
             {"WORKERS", "1"},
             {"LOG_LEVEL", "info"}};
 }

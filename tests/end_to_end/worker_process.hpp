@@ -24,7 +24,7 @@ class scratch_folder {
     std::filesystem::path path_;
 };
 
-// The settings of the test's own stack, with one worker, and the socket and the counts in `folder`.
+// The settings of the test's own stack, with one worker, and the socket, the counts and the keys in `folder`.
 std::map<std::string, std::string> worker_settings(const scratch_folder& folder);
 
 // The master, killed with its workers at the latest by the destructor.

@@ -18,8 +18,13 @@ using sync::push_request;
 using sync::request_limits;
 
 // Limits that a small input can reach.
-constexpr request_limits tight{
-    .nesting = 4, .table_bytes = 12, .record_id_bytes = 12, .name_bytes = 8, .change_bytes = 300};
+constexpr request_limits tight{.changes = 3,
+                               .fields = 4,
+                               .nesting = 4,
+                               .table_bytes = 12,
+                               .record_id_bytes = 12,
+                               .name_bytes = 8,
+                               .change_bytes = 300};
 
 constexpr sync::instant receipt = std::chrono::sys_days{std::chrono::year{2026} / 1 / 31};
 constexpr std::string_view user = "ann";
@@ -39,7 +44,7 @@ std::size_t changes_in(std::string_view body, const request_limits& limits) {
 
 void check_fault(const sync::request_fault& fault, std::size_t changes) {
     must(is_one_of(fault.code, "invalid_json", "invalid_request", "invalid_change", "invalid_schema_version",
-                   "unsupported_schema_version"),
+                   "unsupported_schema_version", "too_many_changes"),
          "the code is a documented one");
     constexpr std::string_view index_follows = "changes[";
     const auto named = fault.message.find(index_follows);
@@ -53,7 +58,7 @@ void check_fault(const sync::request_fault& fault, std::size_t changes) {
 
 void check_rejection(const sync::rejection& refused, const request_limits& limits) {
     must(is_one_of(refused.code, "nul_character", "number_out_of_range", "too_deep", "too_long", "too_large",
-                   "malformed_time", "malformed_field"),
+                   "too_many_fields", "malformed_time", "malformed_field"),
          "the code is a documented one");
     must(!refused.message.empty() && !refused.table.empty() && !refused.record_id.empty(),
          "a rejection says what and why");
@@ -83,6 +88,8 @@ void check_change(const sync::change& accepted, const request_limits& limits) {
     for (const auto& text : {heading.table, heading.record_id, heading.space, heading.origin})
         must(!sync::has_nul(text), "PostgreSQL can hold the heading");
     must(!accepted.hard_delete || accepted.writes.empty(), "a hard delete writes nothing");
+    constexpr std::size_t deleted_at = 1; // may stand beside them
+    must(accepted.writes.size() <= limits.fields + deleted_at, "a change has a bounded number of fields");
     for (const auto& write : accepted.writes) {
         must(sync::is_field(write.field), "what is no field is not written");
         must(!write.at || sync::parse_claim(sync::to_text(*write.at)) == write.at,
@@ -147,6 +154,7 @@ void check(std::string_view body, const request_limits& limits) {
     }
     must(push->client_id.size() <= limits.name_bytes && !sync::has_nul(push->client_id),
          "a client's id can be stored");
+    must(push->changes.size() <= limits.changes, "a push has a bounded number of changes");
     check_indexes(*push, changes_in(body, limits));
     for (const auto& refused : push->rejected) check_rejection(refused, limits);
     for (const auto& accepted : push->changes) check_change(accepted, limits);

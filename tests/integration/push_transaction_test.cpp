@@ -185,6 +185,7 @@ TEST(spaces, are_read_and_written_by_members_and_by_no_one_else) {
     const device ann{{fresh("ann"), "a", {space}}, "todo"};
     const device bob{{fresh("bob"), "b", {space}}, "todo"};
     const device eve{{fresh("eve"), "e", {}}, "todo"};
+    bob.pull(on, "n", ""); // before anything is there: who joins later is shown copies
     ann.push(on, {update_of("n", "1", "x", "1", space), update_of("n", "private", "x", "1")});
 
     EXPECT_EQ(bob.pull(on, "n", "").server_changes.size(), 1U);

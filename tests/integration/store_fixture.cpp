@@ -16,8 +16,8 @@ store::connection connect_to(const char* variable, const std::vector<store::stat
     store::postgres_settings settings;
     settings.url = required_environment(variable);
     std::vector<store::statement> statements;
-    for (const auto list :
-         {store::transaction_statements(), store::push_statements(), store::page_statements()})
+    for (const auto list : {store::transaction_statements(), store::push_statements(),
+                            store::page_statements(), store::user_standing_statements()})
         statements.insert(statements.end(), list.begin(), list.end());
     statements.insert(statements.end(), more.begin(), more.end());
     return store::connection(settings, statements);
@@ -62,6 +62,12 @@ store::rows run_once(store::connection on, const store::statement& what,
     return std::move(on.finish(soon()).at(0));
 }
 
+void make_member(store::reader& user, std::vector<std::string> spaces) {
+    auto on = connect();
+    store::keep_spaces(on, user.user, spaces, soon());
+    user.spaces = std::move(spaces);
+}
+
 void make_commits_uneven() {
     static constexpr store::statement make_uneven{"make_uneven", R"(
 do $do$
@@ -83,6 +89,7 @@ std::vector<std::string> follow_until(const std::atomic<bool>& written, const st
     store::page_request wanted;
     wanted.app = app;
     wanted.rows = 37;
+    wanted.spaces_shared = true;
     for (;;) {
         const bool was_written = written;
         const auto page = store::read_page(on, who, wanted, soon());
@@ -129,6 +136,7 @@ sync::answer device::pull(store::connection& on, const std::string& table, const
     wanted.tables = {std::string{table}};
     wanted.since = sync::parse_since(since);
     wanted.rows = rows;
+    wanted.spaces_shared = true;
     return store::read_page(on, who, wanted, soon());
 }
 

@@ -4,6 +4,7 @@
 #include "shared/store/page_reader.hpp"
 #include "shared/store/postgres.hpp"
 #include "shared/store/push_transaction.hpp"
+#include "shared/store/user_standing.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -52,6 +53,9 @@ struct device {
     sync::answer pull(store::connection& on, const std::string& table, const std::string& since,
                       int rows = 1'000) const;
 };
+
+/// Memberships say that these are the user's spaces, sorted by their ids, and no others.
+void make_member(store::reader& user, std::vector<std::string> spaces);
 
 /// From now on transactions that write into a table "last" of an app "uneven…" commit late, one later than
 /// another.

@@ -374,6 +374,7 @@ insert into sync_changes (app_id, user_id, table_name, record_id, op, data, clie
 values ($1, $2, 'notes', $3, 'insert', '{"a":1}', 'importer', $4) returning id)"};
     const auto space = fresh("space");
     const device member{{fresh("member"), "m", {space}}, app_};
+    member.pull(on_, "notes", ""); // before anything is there: who joins later is shown copies
     store::push_terms terms;
     terms.spaces_shared = true;
     const auto spaces = [&](const std::string& user) -> std::optional<std::vector<std::string>> {

@@ -4,10 +4,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <gtest/gtest.h>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace mana::gate {
@@ -37,6 +41,8 @@ TEST(parse_jwks, skips_what_is_no_ed25519_signature_key) {
         R"({"kty":"RSA","n":"AQAB","e":"AQAB","kid":"k"})",
         R"({"kty":"OKP","crv":"X25519","kid":"k","x":")" + x + R"("})",
         R"({"kty":"OKP","crv":"Ed448","kid":"k","x":")" + x + R"("})",
+        R"({"kty":"OKP","crv":"Ed448","kid":"k","x":")" + base64url(std::string(57, 'x')) + R"("})",
+        R"({"kty":"EC","crv":"P-256","kid":"k","x":")" + x + R"(","y":")" + x + R"("})",
         R"({"kty":"OKP","crv":"Ed25519","kid":"k","use":"enc","x":")" + x + R"("})",
         R"({"kty":"OKP","crv":"Ed25519","kid":"k","alg":"ES256","x":")" + x + R"("})",
         R"({"kty":"OKP","crv":"Ed25519","kid":"k","x":")" + short_x + R"("})",
@@ -118,6 +124,17 @@ TEST_F(key_set_test, finds_a_new_key_by_its_unknown_kid) {
     EXPECT_EQ(fault("old", 6s), key_fault::unknown) << "a withdrawn key must stop serving";
 }
 
+TEST_F(key_set_test, serves_all_keys_of_a_rotation_until_one_is_withdrawn) {
+    EXPECT_TRUE(found("old", 0s));
+    reply_ = http_reply{200, jwks(signing_key{1}.jwk("old") + "," + signing_key{2}.jwk("new"))};
+    EXPECT_TRUE(found("new", 5s));
+    EXPECT_TRUE(found("old", 5s));
+    reply_ = http_reply{200, jwks(signing_key{2}.jwk("new"))};
+    EXPECT_TRUE(found("old", 304s));
+    EXPECT_EQ(fault("old", 305s), key_fault::unknown) << "five minutes are over";
+    EXPECT_TRUE(found("new", 305s));
+}
+
 TEST_F(key_set_test, fetches_for_unknown_kids_at_most_every_five_seconds) {
     EXPECT_TRUE(found("old", 0s));
     for (int i = 0; i < 50; ++i) EXPECT_EQ(fault("guess" + std::to_string(i), 100ms * i), key_fault::unknown);
@@ -171,8 +188,11 @@ TEST_F(key_set_test, refresh_fills_the_cache_before_the_first_request) {
     EXPECT_TRUE(keys_.refresh(start));
     break_down();
     EXPECT_TRUE(found("old", 1s));
-    EXPECT_TRUE(keys_.refresh(start + 2s)) << "a failed refresh keeps what is there";
-    EXPECT_EQ(fetches_, 2);
+    EXPECT_TRUE(keys_.refresh(start + 299s));
+    EXPECT_EQ(fetches_, 1) << "the keys are fresh";
+    EXPECT_TRUE(keys_.refresh(start + 300s)) << "a failed refresh keeps what is there";
+    EXPECT_TRUE(keys_.refresh(start + 301s));
+    EXPECT_EQ(fetches_, 3) << "a refresh is made at once";
 }
 
 TEST_F(key_set_test, counts_what_the_cache_answered_and_what_was_fetched) {
@@ -205,6 +225,212 @@ TEST(key_set, lets_threads_share_one_fetch) {
     }
     EXPECT_EQ(found, 8);
     EXPECT_EQ(fetches, 1);
+}
+
+// Several processes of one host.
+
+// Where their shares meet, by the tests' clock.
+struct host {
+    key_set::clock::time_point now = start;
+    std::string published;
+    key_set::clock::time_point published_at;
+    int version = 0;
+    std::optional<key_set::clock::time_point> attempt;
+    bool taken = false;                // by a process that is none of the tests' key sets
+    std::function<void()> when_waited; // what happens while somebody waits for it
+};
+
+class share_in_memory final : public key_share {
+  public:
+    explicit share_in_memory(host& where) : host_{where} {}
+
+    std::optional<document> news() override {
+        if (std::exchange(seen_, host_.version) == host_.version) return std::nullopt;
+        return document{host_.published, ages(host_.published_at)};
+    }
+    std::optional<std::chrono::milliseconds> last_attempt() override {
+        attempt_seen_ = host_.attempt;
+        if (!host_.attempt) return std::nullopt;
+        return ages(*host_.attempt);
+    }
+    std::unique_ptr<turn> take_turn() override {
+        if (host_.taken || host_.attempt != attempt_seen_) return nullptr;
+        host_.attempt = host_.now;
+        return std::make_unique<turn_in_memory>(*this);
+    }
+    void await_turn() const override {
+        if (host_.taken && host_.when_waited) host_.when_waited();
+    }
+
+  private:
+    struct turn_in_memory final : turn {
+        explicit turn_in_memory(share_in_memory& whose) : of{whose} {}
+        void publish(std::string_view document) override {
+            of.host_.published = document;
+            of.host_.published_at = of.host_.now;
+            of.seen_ = ++of.host_.version;
+        }
+        share_in_memory& of;
+    };
+
+    [[nodiscard]] std::chrono::milliseconds ages(key_set::clock::time_point then) const {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(host_.now - then);
+    }
+
+    host& host_;
+    int seen_ = 0;
+    std::optional<key_set::clock::time_point> attempt_seen_;
+};
+
+class processes_of_one_host : public ::testing::Test {
+  protected:
+    std::unique_ptr<key_set> make_process() {
+        return std::make_unique<key_set>(
+            [this] {
+                ++fetches_;
+                return reply_;
+            },
+            std::make_unique<share_in_memory>(host_));
+    }
+
+    [[nodiscard]] bool finds(std::unique_ptr<key_set>& process, std::string_view kid) {
+        return process->find(kid, host_.now).has_value();
+    }
+
+    void pass(std::chrono::milliseconds time) { host_.now += time; }
+    void publish(const std::string& kid) { reply_ = http_reply{200, jwks(signing_key{1}.jwk(kid))}; }
+    void break_down() { reply_ = fetch_error{"connection refused"}; }
+
+    // A process that is none of the key sets below begins to fetch, and what it hands over in the end.
+    void others_begin() {
+        host_.taken = true;
+        host_.attempt = host_.now;
+    }
+    void others_publish(const std::string& kid) {
+        host_.published = jwks(signing_key{1}.jwk(kid));
+        host_.published_at = host_.now;
+        ++host_.version;
+        host_.taken = false;
+    }
+
+    int fetches_ = 0;
+    fetch_result reply_ = http_reply{200, jwks(signing_key{1}.jwk("old"))};
+    host host_;
+    std::unique_ptr<key_set> one_ = make_process();
+    std::unique_ptr<key_set> other_ = make_process();
+};
+
+TEST_F(processes_of_one_host, fetch_once_for_all) {
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_TRUE(finds(other_, "old"));
+    pass(300s);
+    EXPECT_TRUE(finds(other_, "old"));
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_EQ(fetches_, 2);
+}
+
+TEST_F(processes_of_one_host, all_know_a_new_key_once_one_has_fetched_it) {
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_TRUE(finds(other_, "old"));
+    publish("new");
+    pass(5s);
+    EXPECT_TRUE(finds(one_, "new"));
+    EXPECT_TRUE(finds(other_, "new"));
+    EXPECT_FALSE(finds(other_, "old")) << "a withdrawn key must stop serving everywhere";
+    EXPECT_EQ(fetches_, 2);
+}
+
+TEST_F(processes_of_one_host, a_storm_of_unknown_kids_costs_all_one_fetch_every_five_seconds) {
+    EXPECT_TRUE(finds(one_, "old"));
+    std::vector<std::unique_ptr<key_set>> workers;
+    for (int i = 0; i < 8; ++i) workers.push_back(make_process());
+    for (int i = 0; i < 400; ++i) { // 20 seconds
+        pass(50ms);
+        EXPECT_FALSE(finds(workers[static_cast<std::size_t>(i) % 8], "guess" + std::to_string(i)));
+    }
+    EXPECT_EQ(fetches_, 1 + 4);
+}
+
+TEST_F(processes_of_one_host, a_failure_of_one_spares_the_others_the_attempt) {
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_TRUE(finds(other_, "old"));
+    break_down();
+    pass(300s);
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_TRUE(finds(other_, "old"));
+    EXPECT_EQ(fetches_, 2);
+    pass(30s);
+    EXPECT_TRUE(finds(other_, "old"));
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_EQ(fetches_, 3);
+}
+
+TEST_F(processes_of_one_host, one_that_starts_serves_what_was_fetched_before_it) {
+    EXPECT_TRUE(finds(one_, "old"));
+    break_down();
+    pass(1h);
+    auto late = make_process();
+    EXPECT_TRUE(late->refresh(host_.now));
+    EXPECT_EQ(fetches_, 2) << "an hour is too old to ask nobody";
+    EXPECT_TRUE(finds(late, "old"));
+    EXPECT_EQ(late->find("guess", host_.now).error(), key_fault::unknown);
+}
+
+TEST_F(processes_of_one_host, one_that_starts_fetches_nothing_where_the_keys_are_fresh) {
+    EXPECT_TRUE(finds(one_, "old"));
+    pass(299s);
+    EXPECT_TRUE(make_process()->refresh(host_.now));
+    EXPECT_EQ(fetches_, 1);
+    pass(1s);
+    EXPECT_TRUE(make_process()->refresh(host_.now));
+    EXPECT_EQ(fetches_, 2);
+}
+
+TEST_F(processes_of_one_host, an_unknown_kid_waits_for_the_fetch_of_another) {
+    EXPECT_TRUE(finds(one_, "old"));
+    pass(5s);
+    others_begin();
+    host_.when_waited = [this] { others_publish("new"); };
+    EXPECT_TRUE(finds(one_, "new"));
+    EXPECT_EQ(fetches_, 1);
+}
+
+TEST_F(processes_of_one_host, a_known_kid_waits_for_nobody) {
+    EXPECT_TRUE(finds(one_, "old"));
+    pass(300s);
+    others_begin();
+    host_.when_waited = [] { FAIL() << "it waited"; };
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_EQ(fetches_, 1);
+    EXPECT_EQ(one_->counts().hits, 1U);
+}
+
+TEST_F(processes_of_one_host, one_goes_on_where_the_fetch_of_another_brought_nothing) {
+    EXPECT_TRUE(finds(one_, "old"));
+    publish("new");
+    pass(5s);
+    others_begin();
+    host_.when_waited = [this] { host_.taken = false; };
+    EXPECT_FALSE(finds(one_, "new")) << "it is too early for another attempt";
+    pass(5s);
+    EXPECT_TRUE(finds(one_, "new"));
+    EXPECT_EQ(fetches_, 2);
+}
+
+TEST_F(processes_of_one_host, what_is_no_key_set_replaces_nothing) {
+    EXPECT_TRUE(finds(one_, "old"));
+    host_.published = "{}";
+    host_.published_at = host_.now;
+    ++host_.version;
+    EXPECT_TRUE(finds(one_, "old"));
+}
+
+TEST_F(processes_of_one_host, count_what_they_were_spared_as_hits) {
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_TRUE(finds(other_, "old"));
+    EXPECT_EQ(other_->counts().hits, 1U);
+    EXPECT_EQ(other_->counts().fetched, 0U);
+    EXPECT_EQ(one_->counts().fetched, 1U);
 }
 
 } // namespace

@@ -211,6 +211,10 @@ TEST_F(token_test, refuses_signatures_of_the_wrong_length) {
         EXPECT_EQ(fault(text + '.' + base64url(odd)), token_fault::bad_signature) << odd.size();
 }
 
+TEST_F(token_test, refuses_a_signature_on_another_curve) {
+    EXPECT_EQ(fault(testing::ed448_token(good_header, good_payload_)), token_fault::bad_signature);
+}
+
 TEST_F(token_test, refuses_a_signature_with_any_bit_flipped) {
     const std::string text = base64url(good_header) + '.' + base64url(good_payload_);
     const std::string signature = key_.sign(text);
@@ -287,6 +291,35 @@ TEST_F(token_test, refuses_broken_unicode_in_claims) {
 }
 
 // Keys.
+
+TEST_F(token_test, accepts_each_key_of_a_rotation_for_its_own_tokens_alone) {
+    key_set both{[this]() -> fetch_result {
+        return http_reply{200, testing::jwks(key_.jwk("main") + "," + stranger_.jwk("next"))};
+    }};
+    const auto accepts = [&](const signing_key& signer, std::string_view kid) {
+        const std::string header = R"({"alg":"EdDSA","kid":")" + std::string{kid} + "\"}";
+        return verify_token(make_token(signer, header, good_payload_), both, now, {}).has_value();
+    };
+    EXPECT_TRUE(accepts(key_, "main"));
+    EXPECT_TRUE(accepts(stranger_, "next"));
+    EXPECT_FALSE(accepts(key_, "next"));
+    EXPECT_FALSE(accepts(stranger_, "main"));
+}
+
+TEST_F(token_test, looks_for_no_key_before_the_form_is_right) {
+    int fetches = 0;
+    key_set counted{[&]() -> fetch_result {
+        ++fetches;
+        return fetch_error{"down"};
+    }};
+    for (const std::string& token :
+         {std::string{"a.b.c"}, std::string(max_token_bytes + 1, 'A'), make_token(key_, "{}", good_payload_),
+          make_token(key_, R"({"alg":"none","kid":"x"})", good_payload_),
+          make_token(key_, R"({"alg":"EdDSA"})", good_payload_),
+          testing::ed448_token(good_header, good_payload_)})
+        EXPECT_FALSE(verify_token(token, counted, now, {}));
+    EXPECT_EQ(fetches, 0);
+}
 
 TEST_F(token_test, tells_that_keys_are_unavailable_rather_than_refusing_the_token) {
     key_set none{[]() -> fetch_result { return fetch_error{"down"}; }};

@@ -59,6 +59,7 @@ TEST(configuration, has_the_documented_defaults) {
     EXPECT_EQ(c.worker_socket, "/run/mana-sync/worker.sock");
     EXPECT_EQ(c.worker_metrics, "/run/mana-sync/worker.metrics");
     EXPECT_EQ(c.hub_socket, "/run/mana-sync/hub.sock");
+    EXPECT_EQ(c.keys_file, "/run/mana-sync/keys.json");
     EXPECT_EQ(c.lost_writes_kept, std::chrono::days{30});
     EXPECT_EQ(c.spaces_stale, 24h);
     EXPECT_EQ(c.statement_timeout, 5s);
@@ -149,6 +150,7 @@ TEST(configuration, refuses_bad_paths_switches_and_levels) {
     EXPECT_TRUE(is_refused("WORKER_METRICS", "/worker metrics"));
     EXPECT_EQ(load({{"WORKER_METRICS", "/" + std::string(3'999, 'x')}}).worker_metrics.size(), 4'000U);
     EXPECT_TRUE(is_refused("WORKER_METRICS", "/" + std::string(4'000, 'x')));
+    EXPECT_TRUE(is_refused("KEYS_FILE", "keys.json"));
     EXPECT_TRUE(is_refused("PREPARED_STATEMENTS", "yes"));
     EXPECT_TRUE(is_refused("LOG_LEVEL", "INFO"));
 }
@@ -186,6 +188,7 @@ TEST(configuration, prints_every_variable_in_every_form) {
                                    "WORKER_SOCKET",
                                    "WORKER_METRICS",
                                    "HUB_SOCKET",
+                                   "KEYS_FILE",
                                    "MAX_CHANGES",
                                    "MAX_FIELDS",
                                    "MAX_NESTING",

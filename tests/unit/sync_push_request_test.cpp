@@ -236,5 +236,31 @@ TEST(sync_push_request, a_change_that_grows_beyond_what_fits_when_stored_is_refu
     EXPECT_EQ(code_of_one(R"("op":"insert","data":{"a":[)" + numbers + "]}"), "too_large");
 }
 
+TEST(push_request, is_refused_whole_beyond_the_limit_of_changes) {
+    request_limits two;
+    two.changes = 2;
+    const std::string one = R"({"table":"t","id":"1","op":"delete"})";
+    EXPECT_TRUE(parse_push(R"({"changes":[)" + one + "," + one + "]}", {}, two));
+    const auto read = parse_push(R"({"changes":[)" + one + "," + one + "," + one + "]}", {}, two);
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, "too_many_changes");
+}
+
+TEST(push_request, refuses_a_change_alone_beyond_the_limit_of_fields) {
+    request_limits two;
+    two.fields = 2;
+    const auto read =
+        parse_push(R"({"changes":[{"table":"t","id":"1","op":"insert","data":{"a":1,"b":2,"c":3}},)"
+                   R"({"table":"t","id":"2","op":"update","fields":{"a":{},"b":{},"c":{}}},)"
+                   R"({"table":"t","id":"3","op":"insert","data":{"a":1,"b":2}}]})",
+                   {}, two);
+    ASSERT_TRUE(read);
+    ASSERT_EQ(read->rejected.size(), 2U);
+    EXPECT_EQ(read->rejected[0].code, "too_many_fields");
+    EXPECT_EQ(read->rejected[1].code, "too_many_fields");
+    ASSERT_EQ(read->changes.size(), 1U);
+    EXPECT_EQ(read->changes[0].heading.record_id, "3");
+}
+
 } // namespace
 } // namespace mana::sync

@@ -47,7 +47,7 @@ write_ctest_file() {
     local check
     mkdir -p "$root/.run/ctest"
     {
-        for check in format shellcheck layering tidy; do
+        for check in format shellcheck layering tidy nginx_errors; do
             printf 'add_test(%s "%s")\n' "$check" "$root/tests/$check.sh"
         done
         printf 'add_test(fuzz "%s" fuzz --seconds 5)\n' "$root/dev"
@@ -59,12 +59,14 @@ write_ctest_file() {
     } >"$root/.run/ctest/CTestTestfile.cmake"
 }
 
-bench() { # [hub] ARG...
+bench() { # [hub|spaces] ARG...
     local program=tests/bench/run
-    if [[ ${1:-} == hub ]]; then
-        program=tests/bench/hub
-        shift
-    fi
+    case ${1:-} in
+        hub | spaces)
+            program=tests/bench/$1
+            shift
+            ;;
+    esac
     use_instance bench
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}"

@@ -6,9 +6,9 @@ parts=(postgres redis identity worker hub nginx)
 
 # What worker and hub read, as README.md lists it. A change of one restarts them.
 program_variables=(PORT DATABASE_URL MIGRATE_DATABASE_URL JWKS_URL CORS_ORIGINS MANA_CREDITS_URL MANA_SERVICE_KEY
-    REDIS_URL MANA_AUTH_URL GATE_CACHE MAX_CLOCK_SKEW WORKERS WORKER_SOCKET WORKER_METRICS HUB_SOCKET MAX_CHANGES MAX_FIELDS MAX_NESTING MAX_SPACES
-    MAX_CONNECTIONS LOST_WRITES_DAYS
-    SPACES_STALE_HOURS STATEMENT_TIMEOUT LOCK_TIMEOUT PREPARED_STATEMENTS LOG_LEVEL)
+    REDIS_URL MANA_AUTH_URL GATE_CACHE MAX_CLOCK_SKEW WORKERS WORKER_SOCKET WORKER_METRICS HUB_SOCKET KEYS_FILE
+    MAX_CHANGES MAX_FIELDS MAX_NESTING MAX_SPACES MAX_CONNECTIONS LOST_WRITES_DAYS SPACES_STALE_HOURS
+    STATEMENT_TIMEOUT LOCK_TIMEOUT PREPARED_STATEMENTS LOG_LEVEL)
 
 # The file counts as a part of each program. It holds a key and perhaps a password.
 write_settings() {
@@ -64,6 +64,7 @@ settings() {
     export WORKER_SOCKET=${WORKER_SOCKET:-$socket_dir/worker.sock}
     export WORKER_METRICS=${WORKER_METRICS:-$run_dir/worker.metrics}
     export HUB_SOCKET=${HUB_SOCKET:-$socket_dir/hub.sock}
+    export KEYS_FILE=${KEYS_FILE:-$run_dir/keys.json}
 }
 
 # Sockets are in the instance's folder where their paths fit into the 107 bytes that the kernel allows.

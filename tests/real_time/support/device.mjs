@@ -66,6 +66,16 @@ class Device {
     }
 }
 
+// Makes a user a member of these spaces and of no others.
+export async function join(user, ...spaces) {
+    const memberships = spaces.map((organizationId) => ({ organizationId, role: 'member' }));
+    const response = await fetch(`${required('MANA_TEST_IDENTITY_URL')}/control`, {
+        method: 'POST',
+        body: JSON.stringify({ memberships: { [user.name]: memberships } }),
+    });
+    assert.equal(response.status, 200);
+}
+
 export async function newUser(seconds) {
     const name = fresh('user');
     const token = await tokenOf(name, seconds);
@@ -75,6 +85,10 @@ export async function newUser(seconds) {
 // Inserts that claim to have been made a moment ago.
 export function inserts(table, ids) {
     return ids.map((id) => ({ table, id, op: 'insert', data: { title: `the ${id}`, updatedAt: timeFromNow(-1000) } }));
+}
+
+export function inSpace(space, changes) {
+    return changes.map((change) => ({ ...change, spaceId: space }));
 }
 
 export function idsOf(changes) {

@@ -16,9 +16,15 @@ export class HubProcess {
     #log = join(this.#folder, 'log');
     socket = join(this.#folder, 'hub.sock');
 
-    // Answers, and ends at the latest with the test.
-    static async start(test) {
-        const hub = new HubProcess();
+    #settings;
+
+    constructor(settings) {
+        this.#settings = settings;
+    }
+
+    // Answers, and ends at the latest with the test. `settings` win over those of the stack.
+    static async start(test, settings = {}) {
+        const hub = new HubProcess(settings);
         test.after(() => hub.#remove());
         await hub.#openFront();
         await hub.run();
@@ -35,7 +41,7 @@ export class HubProcess {
         // The mark by which ./dev finds what it must end, should this process be killed.
         const mark = { MANA_SYNC_INSTANCE: required('MANA_TEST_RUN_DIR') };
         this.#child = spawn(required('MANA_TEST_HUB_PROGRAM'), {
-            env: { ...stackSettings(), ...mark, HUB_SOCKET: this.socket },
+            env: { ...stackSettings(), ...mark, ...this.#settings, HUB_SOCKET: this.socket },
             stdio: ['ignore', log, log],
         });
         closeSync(log);
