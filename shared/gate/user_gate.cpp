@@ -52,8 +52,7 @@ std::optional<names> read_memberships(std::string_view body) {
         if (is_space(text)) spaces.emplace_back(text);
     }
     std::ranges::sort(spaces);
-    const auto repeated = std::ranges::unique(spaces);
-    spaces.erase(repeated.begin(), repeated.end());
+    spaces.erase(std::unique(spaces.begin(), spaces.end()), spaces.end());
     return spaces;
 }
 

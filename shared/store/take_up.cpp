@@ -223,7 +223,7 @@ class batch {
     /// took the last in order, as within one push.
     void merge(const waiting_row& row, sync::change change) {
         sync::writer author{who_.user, row.client, std::nullopt};
-        if (terms_.spaces_shared) author.spaces = who_.spaces;
+        if (terms_.spaces_shared && !stays_the_authors(row, change)) author.spaces = who_.spaces;
         set_fresh(change, author, row.kept.has_value());
         auto receipt = locks_.receipt;
         if (row.kept) receipt = std::min(receipt, std::chrono::floor<std::chrono::milliseconds>(*row.kept));
@@ -237,6 +237,14 @@ class batch {
         std::ranges::move(merged.lost, std::back_inserter(lost));
         if (merged.rows.empty()) return aside_.add({row.id, std::string(nothing_won)});
         show(row, merged.rows.front());
+    }
+
+    /// The Go server asked nobody who shares a space: what it stored for one that its author is no member of
+    /// is shown to the author alone.
+    [[nodiscard]] bool stays_the_authors(const waiting_row& row, const sync::change& change) const {
+        const auto& space = change.heading.space;
+        return row.kept && sync::is_shared_space(space) &&
+               std::ranges::find(who_.spaces, space) == who_.spaces.end();
     }
 
     void set_fresh(const sync::change& change, const sync::writer& author, bool fresh) {
