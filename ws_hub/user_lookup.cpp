@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr auto patience = 3s;
 constexpr std::size_t askers = 2;
-constexpr int shares = 10; // of the time for which an answer is kept; the last is a connection's
+constexpr int shares = 3; // of the time for which an answer is kept; the last is a connection's
 
 gate::user_gate_settings kept_shorter(gate::user_gate_settings gates) {
     gates.kept -= gates.kept / shares;

@@ -39,7 +39,7 @@ class user_lookup {
     /// Whether there are spaces to ask for.
     [[nodiscard]] bool spaces_shared() const { return spaces_shared_; }
 
-    /// How long a connection may go by what it was told. What is told is not older than nine times that, so
+    /// How long a connection may go by what it was told. What is told is not older than twice that, so
     /// that nobody's standing is ever older than the gates allow.
     [[nodiscard]] std::chrono::milliseconds holds_for() const { return holds_for_; }
 
