@@ -253,7 +253,7 @@ TEST_F(take_up_of_rows, reads_a_delete_with_a_time_as_a_soft_one) {
 TEST_F(take_up_of_rows, keeps_the_rows_id_actor_origin_and_space) {
     static constexpr store::statement insert_all{"insert_all", R"(
 insert into sync_changes (app_id, user_id, table_name, record_id, op, data, client_id, actor, origin, space_id)
-values ($1, $2, 'notes', '1', 'insert', '{"a":1}', '', '{"kind":"robot"}', 'import', 'team') returning id)"};
+values ($1, $2, 'notes', '1', 'insert', '{"a":1}', '', '{"kind":"robot"}', 'import', '_personal:me') returning id)"};
     const auto made = as_superuser(insert_all, {app_, phone_.who.user});
     take_up(app_);
     const auto page = phone_.pull(on_, "notes", "");
@@ -261,7 +261,7 @@ values ($1, $2, 'notes', '1', 'insert', '{"a":1}', '', '{"kind":"robot"}', 'impo
     EXPECT_EQ(page.server_changes[0].event_id, made.text(0, 0));
     EXPECT_EQ(sync::to_json_text(page.server_changes[0].heading.actor.value()), R"({"kind":"robot"})");
     EXPECT_EQ(page.server_changes[0].heading.origin, "import");
-    EXPECT_EQ(page.server_changes[0].heading.space, "team");
+    EXPECT_EQ(page.server_changes[0].heading.space, "_personal:me");
 }
 
 TEST_F(take_up_of_rows, announces_them_once_a_transaction) {
