@@ -45,6 +45,9 @@ constexpr auto silent_at_most =
 constexpr std::chrono::milliseconds longest_wait = 1h;       // the wall clock may have been set meanwhile
 constexpr std::chrono::milliseconds spaces_asked_again = 5s; // where there was no answer
 constexpr std::size_t message_limit = 16'384;
+// A message beyond its limit is read to its end before it is refused: a connection that closes with bytes
+// unread is reset, and its client never sees why. One beyond this limit is cut off all the same.
+constexpr std::size_t cut_limit = 4 * message_limit;
 constexpr std::size_t idle_buffer = 1024;
 constexpr std::size_t pending_names_limit = 1'000;
 
@@ -67,7 +70,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
 
     void accept(upgrade_request upgrade) {
         ws_.set_option(websocket::stream_base::timeout{handshake_within, silent_at_most, true});
-        ws_.read_message_max(message_limit);
+        ws_.read_message_max(cut_limit);
         auto request = std::make_unique<upgrade_request>(std::move(upgrade));
         const upgrade_request& named = *request;
         ws_.async_accept(named,
@@ -144,6 +147,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     }
 
     void take_message() {
+        if (incoming_.size() > message_limit) return end(endings::message_too_big);
         if (ws_.got_binary()) return end(endings::binary_message);
         const auto bytes = incoming_.cdata();
         auto message = parse_client_message({static_cast<const char*>(bytes.data()), bytes.size()});
