@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
 namespace mana::hub {
@@ -21,7 +22,7 @@ page_pool::page_pool(boost::asio::io_context& io, const store::postgres_settings
                      std::size_t connections, bool spaces_shared, metrics& counts)
     : io_(io), spaces_shared_(spaces_shared), metrics_(counts), threads_(connections) {
     for (std::size_t i = 0; i < connections; ++i)
-        idle_.push_back(std::make_unique<store::database>(
+        idle_.add(std::make_unique<store::database>(
             where, std::initializer_list<std::span<const store::statement>>{store::page_statements()}));
 }
 
@@ -46,7 +47,7 @@ void page_pool::request_stop() {
 
 std::optional<stream_page> page_pool::read_now(const store::reader& who, store::page_request wanted) {
     wanted.spaces_shared = spaces_shared_;
-    auto database = take();
+    auto database = idle_.borrow();
     std::optional<stream_page> page;
     try {
         const auto until = std::chrono::steady_clock::now() + patience;
@@ -57,21 +58,8 @@ std::optional<stream_page> page_pool::read_now(const store::reader& who, store::
         if (failed.next() == store::remedy::report)
             runtime::log::error("page_failed", {{"app", wanted.app}, {"reason", failed.what()}});
     }
-    give_back(std::move(database));
     metrics_.page_read(page.has_value());
     return page;
-}
-
-std::unique_ptr<store::database> page_pool::take() {
-    const std::lock_guard lock{mutex_};
-    auto taken = std::move(idle_.back());
-    idle_.pop_back();
-    return taken;
-}
-
-void page_pool::give_back(std::unique_ptr<store::database> used) {
-    const std::lock_guard lock{mutex_};
-    idle_.push_back(std::move(used));
 }
 
 } // namespace mana::hub

@@ -5,17 +5,15 @@
 #include "shared/store/database.hpp"
 #include "shared/store/page_reader.hpp"
 #include "shared/sync/cursor.hpp"
+#include "ws_hub/loan_pool.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <cstddef>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace mana::hub {
 
@@ -53,14 +51,11 @@ class page_pool {
     const bool spaces_shared_;
     metrics& metrics_;
 
-    std::mutex mutex_; // guards idle_
-    std::vector<std::unique_ptr<store::database>> idle_;
+    loan_pool<store::database> idle_;
 
     boost::asio::thread_pool threads_; // last: they use all above; as many as there are databases
 
     [[nodiscard]] std::optional<stream_page> read_now(const store::reader& who, store::page_request wanted);
-    std::unique_ptr<store::database> take();
-    void give_back(std::unique_ptr<store::database> used);
 };
 
 } // namespace mana::hub

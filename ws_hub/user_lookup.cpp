@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <memory>
 #include <utility>
 
 namespace mana::hub {
@@ -29,8 +30,7 @@ user_lookup::asker::asker(const gate::user_gate_settings& gates, const store::po
 user_lookup::user_lookup(boost::asio::io_context& io, const gate::user_gate_settings& gates,
                          const store::postgres_settings& where)
     : io_(io), spaces_shared_(!gates.auth_url.empty()), holds_for_(gates.kept / shares), threads_(askers) {
-    for (std::size_t i = 0; i < askers; ++i)
-        idle_.push_back(std::make_unique<asker>(kept_shorter(gates), where));
+    for (std::size_t i = 0; i < askers; ++i) idle_.add(std::make_unique<asker>(kept_shorter(gates), where));
 }
 
 user_lookup::~user_lookup() {
@@ -51,7 +51,7 @@ void user_lookup::request_stop() {
 }
 
 std::optional<user_verdict> user_lookup::ask_now(const std::string& user) {
-    auto with = take();
+    auto with = idle_.borrow();
     std::optional<user_verdict> found;
     try {
         const auto until = std::chrono::steady_clock::now() + patience;
@@ -64,20 +64,7 @@ std::optional<user_verdict> user_lookup::ask_now(const std::string& user) {
         if (failed.next() == store::remedy::report)
             runtime::log::error("user_lookup_failed", {{"user", user}, {"reason", failed.what()}});
     }
-    give_back(std::move(with));
     return found;
-}
-
-std::unique_ptr<user_lookup::asker> user_lookup::take() {
-    const std::lock_guard lock{mutex_};
-    auto taken = std::move(idle_.back());
-    idle_.pop_back();
-    return taken;
-}
-
-void user_lookup::give_back(std::unique_ptr<asker> used) {
-    const std::lock_guard lock{mutex_};
-    idle_.push_back(std::move(used));
 }
 
 } // namespace mana::hub

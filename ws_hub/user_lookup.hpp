@@ -3,6 +3,7 @@
 
 #include "shared/gate/user_gate.hpp"
 #include "shared/store/database.hpp"
+#include "ws_hub/loan_pool.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -10,8 +11,6 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,14 +60,11 @@ class user_lookup {
     const bool spaces_shared_;
     const std::chrono::milliseconds holds_for_;
 
-    std::mutex mutex_; // guards idle_
-    std::vector<std::unique_ptr<asker>> idle_;
+    loan_pool<asker> idle_;
 
     boost::asio::thread_pool threads_; // last: they use all above; as many as there are askers
 
     [[nodiscard]] std::optional<user_verdict> ask_now(const std::string& user);
-    std::unique_ptr<asker> take();
-    void give_back(std::unique_ptr<asker> used);
 };
 
 } // namespace mana::hub
