@@ -25,67 +25,114 @@ constexpr statement version_statement{"version_of_spaces", R"(
 select changed::text from sync_reader_spaces where user_id = $1 and app_id = $2)"};
 
 // $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the
-// reader, $8 whether own rows are brought, up to $9, $10 the tables (see page_of_tables).
+// reader, $8 whether own rows are brought, up to $9, $10 rows of a first walk, $11 the tables (see
+// page_of_tables).
 //
-// Each scope (or each table of each scope) is walked along its index for one row more than the page may have;
-// the walks are merged and cut by rows, then by bytes. The record's state is looked up by key for what rules
-// 7 and 8 need of it; that of a copy lives in its space.
-constexpr std::string_view page_sql_head = R"(
-select id, (extract(epoch from created_at) * 1000000)::bigint, table_name, record_id, op, data::text, field_meta::text,
-       schema_version, actor::text, origin, space_id, found,
-       case when data -> 'deletedAt' = 'null' then record_data::text
-            when deleted then jsonb_build_object('deletedAt', record_data -> 'deletedAt')::text end,
-       case when data -> 'deletedAt' = 'null' then record_meta::text
-            when deleted then jsonb_build_object('deletedAt', record_meta -> 'deletedAt')::text end
-from (
-    select page.*, sum(bytes) over (order by created_at rows unbounded preceding) as running, count(*) over () as found
+// Each scope (or each table of each scope) is walked along its index, the walks are merged and cut by rows,
+// then by bytes. Who reads many scopes needs few rows of each: a first walk takes just $10 and one, which
+// give a bound for the page's end; those that end before it go on from there, up to it. A record's state is
+// looked up by key: for own rows, of which only a marked record's are shown (rule 8), and for what the page
+// shows (rule 7), where that of a copy lives in its space.
+constexpr std::string_view walk_of_scope = R"(
+        select change.ctid as place, change.created_at, change.bytes
+        from sync_changes as change
+        where change.scope = reader.scope and change.app_id = $1
+          and change.created_at <= (select current_setting('mana_sync.horizon')::timestamptz)
+          and case when $6 <> '' and change.client_id = $6 and change.user_id = $7 and not change.told
+                   then ($8::boolean and change.created_at <= $9::timestamptz) or exists (
+                       select from sync_records as record
+                       where record.scope = case when starts_with(change.scope, 'm:')
+                                                 then 's:' || change.space_id else change.scope end
+                         and record.app_id = change.app_id and record.table_name = change.table_name
+                         and record.record_id = change.record_id and record.marked)
+                   else true end)";
+constexpr std::string_view of_one_table = " and change.table_name = reader.name";
+constexpr std::string_view first_walks = R"(
+          and change.created_at > $3::timestamptz
+        order by change.created_at
+        limit $10::int + 1
+    ) as step
+),
+bound as materialized (
+    select coalesce((select created_at from walked order by created_at offset $4::int limit 1), 'infinity') as last_row
+),
+further as (
+    select step.*
     from (
-        select walk.*
-        from unnest($2::text[]) as reader(scope))";
-constexpr std::string_view walk_sql = R"(
-        cross join lateral (
-            select change.*, record.deleted, record.data as record_data, record.meta as record_meta
-            from sync_changes as change
-            left join lateral (
-                select * from sync_records
-                where scope = case when starts_with(change.scope, 'm:') then 's:' || change.space_id else change.scope end
-                  and app_id = change.app_id
-                  and table_name = change.table_name and record_id = change.record_id
-                offset 0 -- one look-up by the whole key a row
-            ) as record on true
-            where change.scope = reader.scope and change.app_id = $1
-              and change.created_at > $3::timestamptz
-              and change.created_at <= (select current_setting('mana_sync.horizon')::timestamptz)
-              and not ($6 <> '' and change.client_id = $6 and change.user_id = $7
-                       and not change.told and not coalesce(record.marked, false)
-                       and not ($8::boolean and change.created_at <= $9::timestamptz)))";
-constexpr std::string_view cut_sql = R"(
-            order by change.created_at
-            limit $4::int + 1
-        ) as walk
-        order by created_at
-        limit $4::int + 1
-    ) as page
-) as cut
-where running <= $5::bigint or running = bytes
-order by created_at
-limit $4::int)";
+        select scope, name, max(created_at) as reached
+        from walked group by scope, name having count(*) > $10::int
+    ) as reader
+    cross join lateral ()";
+constexpr std::string_view further_walks = R"(
+          and change.created_at > reader.reached and change.created_at <= (select last_row from bound)
+        order by change.created_at
+        limit $4::int
+    ) as step
+    where reader.reached < (select last_row from bound)
+),
+page as (
+    select place, created_at, bytes, sum(bytes) over (order by created_at rows unbounded preceding) as running,
+           count(*) over () as found
+    from (
+        select place, created_at, bytes from walked
+        union all
+        select place, created_at, bytes from further
+        order by created_at limit $4::int + 1
+    ) as merged
+)
+select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, change.table_name, change.record_id,
+       change.op, change.data::text, change.field_meta::text, change.schema_version, change.actor::text, change.origin,
+       change.space_id, page.found,
+       case when change.data -> 'deletedAt' = 'null' then record.data::text
+            when record.deleted then jsonb_build_object('deletedAt', record.data -> 'deletedAt')::text end,
+       case when change.data -> 'deletedAt' = 'null' then record.meta::text
+            when record.deleted then jsonb_build_object('deletedAt', record.meta -> 'deletedAt')::text end
+from (
+    select * from page where running <= $5::bigint or running = bytes order by created_at limit $4::int
+) as page
+join sync_changes as change on change.ctid = page.place
+left join lateral (
+    select * from sync_records
+    where scope = case when starts_with(change.scope, 'm:') then 's:' || change.space_id else change.scope end
+      and app_id = change.app_id and table_name = change.table_name and record_id = change.record_id
+    offset 0 -- one look-up by the whole key a row
+) as record on true
+order by page.created_at)";
+
+// `readers`: what is walked, scope by scope; `narrowed`: to which of its rows.
+std::string page_sql(std::string_view readers, std::string_view narrowed) {
+    return std::string("with walked as materialized (select reader.*, step.* from (")
+        .append(readers)
+        .append(") as reader cross join lateral (")
+        .append(walk_of_scope)
+        .append(narrowed)
+        .append(first_walks)
+        .append(walk_of_scope)
+        .append(narrowed)
+        .append(further_walks);
+}
 
 // Two statements, since a plan that serves "some tables or all" would walk the wrong index for one of them.
 const statement& page_of_app() {
-    static const std::string sql = std::string(page_sql_head).append(walk_sql).append(cut_sql);
+    static const std::string sql =
+        page_sql("select scope, null as name from unnest($2::text[]) as scope", {});
     static const statement made{"page_of_app", sql.c_str()};
     return made;
 }
 
 const statement& page_of_tables() {
-    static const std::string sql = std::string(page_sql_head)
-                                       .append(" cross join unnest($10::text[]) as wanted(name)")
-                                       .append(walk_sql)
-                                       .append(" and change.table_name = wanted.name")
-                                       .append(cut_sql);
+    static const std::string sql = page_sql(
+        "select scope, name from unnest($2::text[]) as scope, unnest($11::text[]) as name", of_one_table);
     static const statement made{"page_of_tables", sql.c_str()};
     return made;
+}
+
+// Twice its share of a page is more than most walks need.
+std::int64_t rows_of_first_walk(const page_request& wanted, std::size_t scopes) {
+    constexpr std::int64_t least = 20;
+    const auto walks = static_cast<std::int64_t>(scopes * std::max<std::size_t>(wanted.tables.size(), 1));
+    const std::int64_t rows = wanted.rows;
+    return std::min(rows, std::max(2 * rows / walks, least));
 }
 
 enum page_column {
@@ -182,27 +229,28 @@ page_reading::page_reading(connection& on, const reader& who, const page_request
       in_(on, who.user, shown ? shown->members : std::vector<std::string>{}) {}
 
 void page_reading::send() {
-    const auto scopes = parameter::array(scopes_of(who_.user, shown_.value_or(shown_spaces{})));
+    const auto scopes = scopes_of(who_.user, shown_.value_or(shown_spaces{}));
     const parameter own_until = bound_ ? parameter::timestamp(bound_->newest_before) : parameter("infinity");
     const parameter last_row =
         bound_ && !bound_->last_row.empty() ? parameter(bound_->last_row) : parameter(std::nullopt);
-    in_.send(horizon_statement, {wanted_.app, scopes, last_row, own_until});
+    in_.send(horizon_statement, {wanted_.app, parameter::array(scopes), last_row, own_until});
     send_page(scopes, own_until);
     if (shown_) in_.send(version_statement, {who_.user, wanted_.app});
     in_.send_commit();
 }
 
-void page_reading::send_page(const parameter& scopes, const parameter& own_until) {
+void page_reading::send_page(const std::vector<std::string>& scopes, const parameter& own_until) {
     const bool bring_own = wanted_.include_own || wanted_.since.from_epoch;
     std::vector<parameter> parameters{wanted_.app,
-                                      scopes,
+                                      parameter::array(scopes),
                                       parameter::timestamp(wanted_.since.at),
                                       parameter::number(wanted_.rows),
                                       parameter::number(wanted_.bytes),
                                       who_.client,
                                       who_.user,
                                       parameter::boolean(bring_own),
-                                      own_until};
+                                      own_until,
+                                      parameter::number(rows_of_first_walk(wanted_, scopes.size()))};
     if (wanted_.tables.empty()) return in_.send(page_of_app(), parameters);
     parameters.push_back(parameter::array(wanted_.tables));
     in_.send(page_of_tables(), parameters);

@@ -66,7 +66,7 @@ class page_reading {
     const std::optional<page_bound>& bound_;
     transaction in_;
 
-    void send_page(const parameter& scopes, const parameter& own_until);
+    void send_page(const std::vector<std::string>& scopes, const parameter& own_until);
 };
 
 /// Reads the page of a push's author again, in a transaction of its own.

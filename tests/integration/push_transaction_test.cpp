@@ -179,6 +179,54 @@ TEST(page, takes_a_cursor_beyond_the_newest_position_for_the_newest) {
     EXPECT_LT(page.synced_until.at, std::chrono::system_clock::now() + std::chrono::hours{1});
 }
 
+/// Pages of 25 rows, until nothing is left: the rows' ids as they came.
+std::vector<std::string> read_all(connection& on, const device& reader, std::vector<std::string> tables) {
+    store::page_request wanted;
+    wanted.app = reader.app;
+    wanted.tables = std::move(tables);
+    wanted.rows = 25;
+    wanted.spaces_shared = true;
+    std::vector<std::string> seen;
+    for (bool more = true; more;) {
+        const auto page = store::read_page(on, reader.who, wanted, soon());
+        for (const auto& change : page.server_changes) seen.push_back(change.event_id);
+        wanted.since = page.synced_until;
+        more = page.has_more;
+    }
+    return seen;
+}
+
+/// Fifteen of every twenty rows lie in the first space, by turns in two tables.
+void fill_unevenly(connection& on, const device& writer) {
+    for (int push = 0; push < 20; ++push) {
+        std::vector<std::string> changes;
+        for (int i = 0; i < 20; ++i) {
+            const auto other = static_cast<std::size_t>(push + i) % writer.who.spaces.size();
+            const auto& space = writer.who.spaces[i < 15 ? 0 : other];
+            changes.push_back(update_of(i % 2 == 0 ? "a" : "b", fresh("record"), "x", "1", space));
+        }
+        writer.push(on, changes);
+    }
+}
+
+TEST(page, of_many_scopes_goes_on_where_one_has_more_than_its_share) {
+    auto on = connect();
+    std::vector<std::string> spaces;
+    for (int i = 0; i < 12; ++i) spaces.push_back(fresh("space"));
+    std::ranges::sort(spaces);
+    device ann{{fresh("ann"), "a", {}}, "todo"};
+    device bob{{fresh("bob"), "b", {}}, "todo"};
+    make_member(ann.who, spaces);
+    make_member(bob.who, spaces);
+    read_all(on, bob, {}); // before anything is there: who joins later is shown copies
+    fill_unevenly(on, ann);
+
+    const auto log = log_of(store::subscriptions_of(bob.who), "todo");
+    ASSERT_EQ(log.size(), 400U);
+    EXPECT_EQ(read_all(on, bob, {}), log);
+    EXPECT_EQ(read_all(on, bob, {"a", "b"}), log);
+}
+
 TEST(spaces, are_read_and_written_by_members_and_by_no_one_else) {
     auto on = connect();
     const auto space = fresh("space");
