@@ -26,8 +26,9 @@ class token_verifier {
     /// Waits for a fetch that is under way, which its own time-out ends.
     ~token_verifier();
 
-    /// `then` keeps its caller alive: it is called unless the hub stops first. One token at a time, in order;
-    /// a caller has one under way at most, which bounds the queue.
+    /// `then` keeps its caller alive: it is called unless the hub stops first. A token whose key is held
+    /// waits for no fetch, so nobody can hold others up by naming unknown keys. A caller has one under way at
+    /// most, which bounds the queues.
     void verify(std::string token, verdict then);
 
     /// What waits is dropped. Returns at once.
@@ -36,7 +37,13 @@ class token_verifier {
   private:
     boost::asio::io_context& io_;
     gate::key_set keys_;
-    boost::asio::thread_pool pool_{1}; // last: its thread uses all above
+    // Last, for their threads use all above: one verifies, the other waits for keys first.
+    boost::asio::thread_pool waiting_{1};
+    boost::asio::thread_pool verifying_{1};
+
+    void verify_at_once(std::string token, verdict then);
+    void verify_in_time(std::string token, verdict then);
+    void tell(gate::token_result found, verdict then);
 };
 
 } // namespace mana::hub

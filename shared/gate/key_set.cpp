@@ -131,6 +131,15 @@ boost::system::result<public_key, key_fault> key_set::find(std::string_view kid,
     return last_success_ ? key_fault::unknown : key_fault::unavailable;
 }
 
+public_key key_set::find_held(std::string_view kid, clock::time_point now) {
+    const std::lock_guard lock{mutex_};
+    look_around(now);
+    const auto held = keys_.find(kid);
+    if (held == keys_.end() || (!fetching_ && due(true, now))) return nullptr;
+    ++counts_.hits;
+    return held->second;
+}
+
 bool key_set::refresh(clock::time_point now) {
     std::unique_lock lock{mutex_};
     look_around(now);

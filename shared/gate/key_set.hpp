@@ -71,6 +71,10 @@ class key_set {
     [[nodiscard]] boost::system::result<public_key, key_fault> find(std::string_view kid,
                                                                     clock::time_point now);
 
+    // The key, where find() would have it without a fetch of its own and without waiting for another's; else
+    // null. Counted as a hit, or not at all.
+    [[nodiscard]] public_key find_held(std::string_view kid, clock::time_point now);
+
     // Fetches now, however short ago anyone did, unless the keys that are shared are not 5 minutes old or
     // another thread or process fetches. For a prefork master, whose children inherit the keys and so can
     // serve from their first request on. True if any keys are held afterwards.

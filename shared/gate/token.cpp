@@ -126,6 +126,30 @@ token_result read_claims(std::string_view encoded, sys_seconds now) {
     return identity{*user, *expires};
 }
 
+// A token in form; nothing of it is proven yet.
+struct unverified {
+    parts text;
+    std::string kid;
+    std::string signature;
+};
+
+boost::system::result<unverified, token_fault> read_token(std::string_view token) {
+    if (token.empty()) return token_fault::missing;
+    if (token.size() > max_token_bytes) return token_fault::malformed;
+    const auto all = split(token);
+    if (!all) return token_fault::malformed;
+    auto kid = read_header(all->header);
+    if (!kid) return kid.error();
+    auto signature = decode_base64url(all->signature);
+    if (!signature || signature->size() != signature_bytes) return token_fault::bad_signature;
+    return unverified{*all, std::move(*kid), std::move(*signature)};
+}
+
+token_result verify_with(const public_key& key, const unverified& token, sys_seconds now) {
+    if (!is_signed_by(key.get(), token.text.signed_text, token.signature)) return token_fault::bad_signature;
+    return read_claims(token.text.payload, now);
+}
+
 } // namespace
 
 std::string_view message(token_fault fault) noexcept {
@@ -176,19 +200,21 @@ std::chrono::sys_seconds ends_at(const identity& who, std::chrono::system_clock:
 
 token_result verify_token(std::string_view token, key_set& keys, sys_seconds now,
                           key_set::clock::time_point steady_now) {
-    if (token.empty()) return token_fault::missing;
-    if (token.size() > max_token_bytes) return token_fault::malformed;
-    const auto all = split(token);
-    if (!all) return token_fault::malformed;
-    const auto kid = read_header(all->header);
-    if (!kid) return kid.error();
-    const auto signature = decode_base64url(all->signature);
-    if (!signature || signature->size() != signature_bytes) return token_fault::bad_signature;
-    const auto key = keys.find(*kid, steady_now);
+    const auto read = read_token(token);
+    if (!read) return read.error();
+    const auto key = keys.find(read->kid, steady_now);
     if (!key)
         return key.error() == key_fault::unknown ? token_fault::unknown_key : token_fault::keys_unavailable;
-    if (!is_signed_by(key->get(), all->signed_text, *signature)) return token_fault::bad_signature;
-    return read_claims(all->payload, now);
+    return verify_with(*key, *read, now);
+}
+
+std::optional<token_result> verify_token_at_once(std::string_view token, key_set& keys, sys_seconds now,
+                                                 key_set::clock::time_point steady_now) {
+    const auto read = read_token(token);
+    if (!read) return read.error();
+    const auto key = keys.find_held(read->kid, steady_now);
+    if (!key) return std::nullopt;
+    return verify_with(key, *read, now);
 }
 
 } // namespace mana::gate

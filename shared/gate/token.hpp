@@ -61,4 +61,10 @@ using token_result = boost::system::result<identity, token_fault>;
 [[nodiscard]] token_result verify_token(std::string_view token, key_set& keys, std::chrono::sys_seconds now,
                                         key_set::clock::time_point steady_now);
 
+// The same, but it never blocks: nothing where keys.find() might have to fetch or wait, since its key is not
+// held or no longer fresh.
+[[nodiscard]] std::optional<token_result> verify_token_at_once(std::string_view token, key_set& keys,
+                                                               std::chrono::sys_seconds now,
+                                                               key_set::clock::time_point steady_now);
+
 } // namespace mana::gate

@@ -105,6 +105,23 @@ class key_set_test : public ::testing::Test {
     }};
 };
 
+TEST_F(key_set_test, gives_what_it_holds_without_a_fetch_while_that_is_fresh) {
+    EXPECT_FALSE(keys_.find_held("old", start));
+    EXPECT_EQ(fetches_, 0);
+    ASSERT_TRUE(found("old", 0s));
+    EXPECT_TRUE(keys_.find_held("old", start + 299s));
+    EXPECT_FALSE(keys_.find_held("new", start + 299s));
+    EXPECT_FALSE(keys_.find_held("old", start + 300s)); // find() would fetch
+    EXPECT_EQ(fetches_, 1);
+}
+
+TEST_F(key_set_test, gives_what_it_holds_while_the_issuer_is_away) {
+    ASSERT_TRUE(found("old", 0s));
+    break_down();
+    ASSERT_TRUE(found("old", 300s));
+    EXPECT_TRUE(keys_.find_held("old", start + 301s));
+}
+
 TEST_F(key_set_test, fetches_once_and_serves_five_minutes) {
     EXPECT_TRUE(found("old", 0s));
     EXPECT_TRUE(found("old", 299s));

@@ -328,6 +328,20 @@ TEST_F(token_test, tells_that_keys_are_unavailable_rather_than_refusing_the_toke
     EXPECT_EQ(outcome.error(), token_fault::keys_unavailable);
 }
 
+TEST_F(token_test, is_verified_at_once_where_its_key_is_held) {
+    const auto at_once = [&](const std::string& token) {
+        return verify_token_at_once(token, keys_, now, {});
+    };
+    const auto good = make_token(key_, good_header, good_payload_);
+    EXPECT_FALSE(at_once(good)); // its key would have to be fetched
+    ASSERT_TRUE(verify(good));
+    ASSERT_TRUE(at_once(good));
+    EXPECT_TRUE(at_once(good)->has_value());
+    EXPECT_EQ(at_once(make_token(stranger_, good_header, good_payload_))->error(),
+              token_fault::bad_signature);
+    EXPECT_EQ(at_once("a.b.c")->error(), token_fault::malformed);
+}
+
 TEST(bearer_token, is_what_follows_the_scheme_in_any_case) {
     EXPECT_EQ(bearer_token("Bearer a.b.c"), "a.b.c");
     EXPECT_EQ(bearer_token("bearer a.b.c"), "a.b.c");
