@@ -1,5 +1,7 @@
 #include "fcgi_worker/fastcgi_request.hpp"
 
+#include "shared/runtime/request_id.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -16,8 +18,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::chrono::seconds read_patience{5}; // for one read; nginx has the whole body before it begins
-constexpr std::size_t chunk_bytes = 8'000;       // no more than libfcgi's buffer, which it writes at once
+// For one read. nginx has the whole body before it begins, and then sends all at once.
+constexpr std::chrono::seconds head_patience{1};
+constexpr std::chrono::seconds body_patience{5};
+constexpr std::size_t chunk_bytes = 8'000; // no more than libfcgi's buffer, which it writes at once
 
 constexpr std::string_view digits = "0123456789";
 
@@ -34,10 +38,26 @@ std::chrono::milliseconds since(std::string_view started) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::duration<double>(waited));
 }
 
-void limit_reads(int fd) noexcept {
+void limit_reads(int fd, std::chrono::seconds longest) noexcept {
     timeval patience{};
-    patience.tv_sec = read_patience.count();
+    patience.tv_sec = longest.count();
     ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+}
+
+accepted why_none(int failure) {
+    switch (failure) {
+    case EAGAIN:
+    case EINTR:
+    case ECONNABORTED:
+        return accepted::nobody;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return accepted::out_of_resources;
+    default:
+        throw std::system_error{failure, std::generic_category(), "accept"};
+    }
 }
 
 bool await_writable(int fd, deadline until) {
@@ -60,8 +80,9 @@ void throw_exception_from_error(body_fault /*fault*/, const boost::source_locati
     throw std::runtime_error{"the body could not be read"};
 }
 
-fastcgi_request::fastcgi_request(int listener) {
-    if (FCGX_Init() != 0 || FCGX_InitRequest(&request_, listener, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+fastcgi_request::fastcgi_request(int listener) : listener_{listener} {
+    constexpr int none = -1; // libfcgi never accepts, see accept()
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&request_, none, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
         throw std::runtime_error{"libfcgi could not be initialised"};
 }
 
@@ -69,24 +90,19 @@ fastcgi_request::~fastcgi_request() {
     FCGX_Free(&request_, 1);
 }
 
+// libfcgi would accept and read the head in one step, and wait for the head for as long as its sender likes.
+// So the connection is accepted here, given a deadline, and handed over as one that was kept open from a
+// request before: then libfcgi begins to read. Where it gives the connection up it would accept another one,
+// and finds no listener.
 accepted fastcgi_request::accept() {
-    const int result = FCGX_Accept_r(&request_);
-    if (result == 0) {
-        limit_reads(request_.ipcFd);
-        return accepted::request;
-    }
-    switch (-result) {
-    case EAGAIN:
-    case EINTR:
-        return accepted::nobody;
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-        return accepted::out_of_resources;
-    default:
-        throw std::system_error{-result, std::generic_category(), "accept"};
-    }
+    const int connected = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    if (connected < 0) return why_none(errno);
+    limit_reads(connected, head_patience);
+    request_.ipcFd = connected;
+    request_.keepConnection = 1;
+    if (FCGX_Accept_r(&request_) != 0) return accepted::nobody;
+    limit_reads(connected, body_patience);
+    return accepted::request;
 }
 
 std::string fastcgi_request::parameter(const char* name) const {
@@ -101,7 +117,7 @@ http_request fastcgi_request::head() const {
     request.query = parameter("QUERY_STRING");
     request.authorization = parameter("HTTP_AUTHORIZATION");
     request.client_id = parameter("HTTP_X_CLIENT_ID");
-    request.request_id = parameter("REQUEST_ID");
+    request.request_id = runtime::request_id(parameter("REQUEST_ID"));
     request.waited = since(parameter("REQUEST_START"));
     return request;
 }

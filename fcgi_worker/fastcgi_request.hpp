@@ -28,6 +28,7 @@ using body_result = boost::system::result<std::string, body_fault>;
 // What boost's result<…>::value() throws for a body_fault: std::runtime_error.
 [[noreturn]] void throw_exception_from_error(body_fault fault, const boost::source_location& where);
 
+// nobody: another worker was faster, or who came sent no whole request head in time.
 enum class accepted { request, nobody, out_of_resources };
 
 class fastcgi_request {
@@ -40,8 +41,8 @@ class fastcgi_request {
     fastcgi_request& operator=(fastcgi_request&&) = delete;
     ~fastcgi_request();
 
-    // Takes the next request from the listener; `nobody` where another worker was faster. Throws
-    // std::system_error where the listener is of no more use.
+    // Takes the next request from the listener. Throws std::system_error where the listener is of no more
+    // use.
     [[nodiscard]] accepted accept();
 
     // The accepted request without its body.
@@ -59,6 +60,7 @@ class fastcgi_request {
     [[nodiscard]] bool write(std::string_view bytes, deadline until);
     void abandon() noexcept;
 
+    const int listener_;
     FCGX_Request request_{};
 };
 

@@ -21,6 +21,8 @@ std::string_view reason_of(int status) {
         return " Method Not Allowed";
     case 413:
         return " Payload Too Large";
+    case 429:
+        return " Too Many Requests";
     case 500:
         return " Internal Server Error";
     case 503:

@@ -23,7 +23,7 @@ struct http_request {
     std::string query;                  // as it came, still encoded
     std::string authorization;          // a secret: never logged
     std::string client_id;              // X-Client-Id
-    std::string request_id;             // nginx's, for the logs of both
+    std::string request_id;             // for the logs of nginx, worker, hub and PostgreSQL
     std::chrono::milliseconds waited{}; // since nginx had it whole; never negative
 };
 

@@ -2,6 +2,7 @@
 
 #include "fcgi_worker/key_count.hpp"
 #include "fcgi_worker/master.hpp"
+#include "fcgi_worker/request_rate.hpp"
 #include "fcgi_worker/worker.hpp"
 #include "shared/gate/key_file.hpp"
 #include "shared/gate/key_set.hpp"
@@ -10,6 +11,7 @@
 #include "shared/runtime/configuration.hpp"
 #include "shared/runtime/listening_socket.hpp"
 #include "shared/runtime/log.hpp"
+#include "shared/runtime/service_manager.hpp"
 #include "shared/runtime/signals.hpp"
 
 #include <exception>
@@ -25,6 +27,7 @@ using namespace mana::fcgi_worker;
 constexpr int backlog = 128;
 
 void serve(const runtime::configuration& settings) {
+    runtime::service_manager manager;
     const runtime::listening_socket listener{"WORKER_SOCKET", settings.worker_socket, backlog};
     const mana::metrics::counters_file counters{"WORKER_METRICS", settings.worker_metrics};
     auto& counted = counters.counters();
@@ -38,8 +41,10 @@ void serve(const runtime::configuration& settings) {
 
     runtime::log::info("started", {{"workers", settings.workers},
                                    {"socket", listener.from_systemd() ? "systemd" : settings.worker_socket}});
-    const auto work = [&] { return run_worker(settings, listener.fd(), keys, counted); };
-    master{settings.workers, counted, work}.run();
+    request_rate rate{settings.max_requests};
+    const worker_means means{listener.fd(), keys, rate, counted};
+    const auto work = [&](worker_seat& seat) { return run_worker(settings, means, seat); };
+    master{settings.workers, patience_of(settings), counted, manager, work}.run();
     runtime::log::info("stopped");
 }
 

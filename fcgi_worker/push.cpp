@@ -15,7 +15,7 @@ std::vector<store::notification> notifications_of(const call& made, const std::s
     std::vector<store::notification> told;
     for (const auto& scope : done.scopes)
         told.push_back({scope.scope, made.user, made.app, scope.tables, client, scope.count,
-                        sync::to_text(sync::cursor{scope.newest, false})});
+                        sync::to_text(sync::cursor{scope.newest, false}), made.request.request_id});
     return told;
 }
 

@@ -54,6 +54,14 @@ http_response inactive() {
     return error_response(402, "sync_inactive", "sync is not active for this account");
 }
 
+http_response too_many(std::chrono::milliseconds wait) {
+    auto response =
+        error_response(429, "too_many_requests", "too many requests of this user, try again later");
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);
+    response.headers.emplace_back("Retry-After", std::to_string(seconds.count()));
+    return response;
+}
+
 http_response refused(body_fault fault) {
     switch (fault) {
     case body_fault::too_large:
@@ -84,9 +92,10 @@ metrics::route route_of(std::string_view path) {
     return found->to == endpoint::pull ? metrics::route::pull : metrics::route::push;
 }
 
-routes::routes(gate::key_set& keys, gate::user_gate& users, store::database& tables, push_handler& pushes,
-               metrics::worker_counters& counted, std::chrono::milliseconds patience)
-    : keys_{keys}, users_{users}, tables_{tables}, pushes_{pushes}, counted_{counted}, patience_{patience} {}
+routes::routes(gate::key_set& keys, request_rate& rate, gate::user_gate& users, store::database& tables,
+               push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience)
+    : keys_{keys}, rate_{rate}, users_{users}, tables_{tables}, pushes_{pushes}, counted_{counted},
+      patience_{patience} {}
 
 http_response routes::answer(const http_request& request, const body_reader& read_body) {
     try {
@@ -112,6 +121,8 @@ http_response routes::dispatch(const http_request& request, const body_reader& r
     if (!who && who.error() == gate::token_fault::keys_unavailable)
         return failed(request, 503, gate::message(who.error()));
     if (!who) return unauthorized(who.error());
+
+    if (const auto wait = rate_.refuse(who->user, std::chrono::steady_clock::now())) return too_many(*wait);
 
     const call made{request, found->app, who->user, std::chrono::steady_clock::now() + patience_};
     if (!users_.may_sync(made.user, tables_, made.until)) return inactive();

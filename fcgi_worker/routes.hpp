@@ -6,6 +6,7 @@
 #include "fcgi_worker/fastcgi_request.hpp"
 #include "fcgi_worker/pull.hpp"
 #include "fcgi_worker/push.hpp"
+#include "fcgi_worker/request_rate.hpp"
 #include "shared/gate/key_set.hpp"
 #include "shared/gate/user_gate.hpp"
 #include "shared/metrics/worker_counters.hpp"
@@ -26,8 +27,8 @@ using body_reader = std::function<body_result(deadline until)>;
 // One a worker. The references stay the caller's and outlive it.
 class routes {
   public:
-    routes(gate::key_set& keys, gate::user_gate& users, store::database& tables, push_handler& pushes,
-           metrics::worker_counters& counted, std::chrono::milliseconds patience);
+    routes(gate::key_set& keys, request_rate& rate, gate::user_gate& users, store::database& tables,
+           push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience);
 
     // Always a response, whatever happens: one line is logged for each 5xx. A request that has waited for
     // longer than `patience` is answered 503 untouched, as nobody may be there for the answer; every other
@@ -39,6 +40,7 @@ class routes {
     [[nodiscard]] http_response failed(const http_request& request, int status, std::string_view reason);
 
     gate::key_set& keys_;
+    request_rate& rate_;
     gate::user_gate& users_;
     store::database& tables_;
     push_handler& pushes_;

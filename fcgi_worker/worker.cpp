@@ -2,6 +2,8 @@
 
 #include "fcgi_worker/fastcgi_request.hpp"
 #include "fcgi_worker/key_count.hpp"
+#include "fcgi_worker/lifetime.hpp"
+#include "fcgi_worker/master.hpp"
 #include "fcgi_worker/push.hpp"
 #include "fcgi_worker/routes.hpp"
 #include "fcgi_worker/user_count.hpp"
@@ -65,17 +67,25 @@ class doorbell {
         watch(stop_.get(), EPOLLIN);
     }
 
-    // False: stop. True: there may be a request.
-    [[nodiscard]] bool wait() const {
+    struct ring {
+        bool request = false; // there may be one
+        bool stop = false;
+    };
+
+    // One that rings for a request may have been rung for it alone, so that it has to look, stop or not.
+    [[nodiscard]] ring wait() const {
         std::array<epoll_event, 2> events{};
         constexpr int for_ever = -1;
         const int count =
             ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), for_ever);
         if (count < 0 && errno != EINTR)
             throw std::system_error{errno, std::generic_category(), "epoll_wait"};
-        for (int i = 0; i < count; ++i)
-            if (std::span{events}[static_cast<std::size_t>(i)].data.fd == stop_.get()) return false;
-        return true;
+        ring heard;
+        for (int i = 0; i < count; ++i) {
+            const bool stops = std::span{events}[static_cast<std::size_t>(i)].data.fd == stop_.get();
+            (stops ? heard.stop : heard.request) = true;
+        }
+        return heard;
     }
 
   private:
@@ -93,42 +103,62 @@ class doorbell {
 
 class worker {
   public:
-    worker(const runtime::configuration& settings, int listener, gate::key_set& keys,
-           metrics::worker_counters& counted)
-        : patience_{settings.statement_timeout + slack}, counted_{counted}, users_{gate::gates_of(settings)},
-          key_count_{keys, counted}, user_count_{users_, counted}, doorbell_{listener}, request_{listener},
-          tables_{gate::postgres_of(settings, "mana-sync-worker"),
-                  {store::push_statements(), store::page_statements(), gate::user_gate::statements()}},
+    worker(const runtime::configuration& settings, const worker_means& means, worker_seat& seat)
+        : patience_{patience_of(settings)}, counted_{means.counted}, seat_{seat},
+          life_{settings.worker_requests, settings.worker_memory}, users_{gate::gates_of(settings)},
+          key_count_{means.keys, counted_}, user_count_{users_, counted_}, doorbell_{means.listener},
+          request_{means.listener}, tables_{gate::postgres_of(settings, "mana-sync-worker"),
+                                            {store::push_statements(), store::page_statements(),
+                                             gate::user_gate::statements()}},
           announcer_{settings.redis_url},
-          pushes_{users_, tables_, announcer_, counted, gate::terms_of(settings), limits_of(settings)},
-          routes_{keys, users_, tables_, pushes_, counted, patience_} {}
+          pushes_{users_, tables_, announcer_, counted_, gate::terms_of(settings), limits_of(settings)},
+          routes_{means.keys, means.rate, users_, tables_, pushes_, counted_, patience_} {}
 
-    void run() {
-        while (doorbell_.wait()) {
-            switch (request_.accept()) {
-            case accepted::request:
-                serve();
-                break;
-            case accepted::nobody:
-                break;
-            case accepted::out_of_resources:
-                log::error("accept_failed", {{"reason", "out of descriptors or memory"}});
-                std::this_thread::sleep_for(100ms); // the request is still there and would wake us at once
+    // Returns the status to exit with.
+    int run() {
+        for (;;) {
+            seat_.idle();
+            const auto heard = doorbell_.wait();
+            seat_.busy(std::chrono::steady_clock::now());
+            const bool served = heard.request && take_one();
+            if (heard.stop) return 0;
+            if (const char* const reason = served ? life_.over() : nullptr) {
+                log::info("worker_renewed", {{"reason", reason}});
+                return master::renewed;
             }
         }
     }
 
   private:
+    // Whether there was one.
+    bool take_one() {
+        switch (request_.accept()) {
+        case accepted::request:
+            serve();
+            return true;
+        case accepted::nobody:
+            return false;
+        case accepted::out_of_resources:
+            log::error("accept_failed", {{"reason", "out of descriptors or memory"}});
+            std::this_thread::sleep_for(100ms); // the request is still there and would wake us at once
+        }
+        return false;
+    }
+
     void serve() {
         const auto began = std::chrono::steady_clock::now();
+        seat_.busy(began);
         const auto head = request_.head();
+        tables_.work_for(head.request_id);
         std::size_t body_bytes = 0;
         const auto response = routes_.answer(head, [&](deadline until) {
             auto body = request_.read_body(until);
             if (body) body_bytes = body->size();
             return body;
         });
-        const bool sent = request_.answer(response, std::chrono::steady_clock::now() + patience_);
+        const auto decided = std::chrono::steady_clock::now();
+        seat_.busy(decided);
+        const bool sent = request_.answer(response, decided + patience_);
         const auto took =
             std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
         counted_.answered(route_of(head.path), response.status, head.waited, took);
@@ -146,6 +176,8 @@ class worker {
 
     const std::chrono::milliseconds patience_;
     metrics::worker_counters& counted_;
+    worker_seat& seat_;
+    lifetime life_;
     gate::user_gate users_;
     key_count key_count_;
     user_count user_count_;
@@ -159,11 +191,13 @@ class worker {
 
 } // namespace
 
-int run_worker(const runtime::configuration& settings, int listener, gate::key_set& keys,
-               metrics::worker_counters& counted) {
+std::chrono::milliseconds patience_of(const runtime::configuration& settings) {
+    return settings.statement_timeout + slack;
+}
+
+int run_worker(const runtime::configuration& settings, const worker_means& means, worker_seat& seat) {
     try {
-        worker{settings, listener, keys, counted}.run();
-        return 0;
+        return worker{settings, means, seat}.run();
     } catch (const std::exception& failed) {
         log::error("worker_failed", {{"reason", failed.what()}});
         return 1;

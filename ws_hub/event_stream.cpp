@@ -1,7 +1,7 @@
 #include "ws_hub/event_stream.hpp"
 
-#include "shared/runtime/log.hpp"
 #include "shared/store/scopes.hpp"
+#include "ws_hub/closed_connection.hpp"
 #include "ws_hub/ending.hpp"
 #include "ws_hub/fan_out.hpp"
 #include "ws_hub/metrics.hpp"
@@ -27,7 +27,6 @@ namespace mana::hub {
 namespace {
 
 namespace asio = boost::asio;
-namespace log = runtime::log;
 using asio::local::stream_protocol;
 using boost::system::error_code;
 using std::chrono::steady_clock;
@@ -60,7 +59,8 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     event_stream(const session_context& shared, stream_protocol::socket connected, stream_opening opening)
         : shared_(shared), who_(std::move(opening.who)), client_(std::move(opening.client)),
           spaces_(std::move(opening.spaces)), wanted_(std::move(opening.first)),
-          socket_(std::move(connected)), timer_(socket_.get_executor()) {}
+          request_id_(std::move(opening.request_id)), socket_(std::move(connected)),
+          timer_(socket_.get_executor()) {}
 
     /// Listens before it reads: what is pushed while a page is read makes it read again.
     void start() {
@@ -95,6 +95,7 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     std::vector<std::string> spaces_;
     steady_clock::time_point standing_asked_at_ = steady_clock::now() + shared_.users.holds_for(); // next
     store::page_request wanted_; // `since` is what the client has been sent, or what is being written
+    const std::string request_id_;
     stream_protocol::socket socket_;
     asio::steady_timer timer_; // the earliest of all that is waited for
     const steady_clock::time_point since_ = steady_clock::now();
@@ -159,15 +160,16 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     void read_page() {
         catch_up();
         reading_ = true;
-        shared_.pages.read(reader(), wanted_, [self = shared_from_this()](std::optional<stream_page> page) {
-            self->reading_ = false;
-            if (self->ending_ != nullptr) return;
-            if (page)
-                self->take(std::move(*page));
-            else
-                self->try_later();
-            self->advance();
-        });
+        shared_.pages.read(reader(), wanted_, request_id_,
+                           [self = shared_from_this()](std::optional<stream_page> page) {
+                               self->reading_ = false;
+                               if (self->ending_ != nullptr) return;
+                               if (page)
+                                   self->take(std::move(*page));
+                               else
+                                   self->try_later();
+                               self->advance();
+                           });
     }
 
     void take(stream_page page) {
@@ -287,11 +289,7 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
         ending_ = &why;
         shared_.index.remove(*this);
         catch_up();
-        shared_.counts.closed(connection_kind::stream, why);
-        const auto open_for = std::chrono::floor<std::chrono::seconds>(steady_clock::now() - since_);
-        const auto write_line = why.worth == ending::notice::expected ? log::debug : log::info;
-        write_line("stream_closed",
-                   {{"reason", why.reason}, {"user", who_.user}, {"seconds", open_for.count()}});
+        report(shared_.counts, {connection_kind::stream, request_id_, who_.user, since_}, why);
     }
 
     void cut() {

@@ -17,6 +17,7 @@ struct stream_opening {
     std::string client;              ///< whose own changes are left out; may be empty
     std::vector<std::string> spaces; ///< that the user is a member of
     store::page_request first;       ///< the first page; later ones differ in `since`
+    std::string request_id;          ///< for the logs
 };
 
 /// Serves the stream until the client goes, the token ends or the hub stops. The head of the HTTP response

@@ -2,6 +2,7 @@
 
 #include "shared/gate/token.hpp"
 #include "shared/http/names.hpp"
+#include "shared/runtime/request_id.hpp"
 #include "ws_hub/event_stream.hpp"
 #include "ws_hub/health.hpp"
 #include "ws_hub/stream_request.hpp"
@@ -214,7 +215,9 @@ class http_session : public std::enable_shared_from_this<http_session> {
         std::optional<std::string> app;
         if (asked.size() == 2) app = asked[1];
         stream_.expires_never();
-        start_websocket_session(shared_, stream_.release_socket(), parser_.release(), std::move(app));
+        auto id = runtime::request_id(view(request()["X-Request-Id"]));
+        start_websocket_session(shared_, stream_.release_socket(), parser_.release(),
+                                {std::move(app), std::move(id)});
     }
 
     void open_stream(const std::string& app) {
@@ -227,8 +230,11 @@ class http_session : public std::enable_shared_from_this<http_session> {
         shared_.verifier.verify(std::string(token), [self = shared_from_this(), wanted = std::move(*wanted)](
                                                         const gate::token_result& found) mutable {
             if (!found) return self->answer(unauthorized(found.error()));
-            self->ask_for_standing(
-                {*found, std::string(view(self->request()["X-Client-Id"])), {}, std::move(wanted)});
+            self->ask_for_standing({*found,
+                                    std::string(view(self->request()["X-Client-Id"])),
+                                    {},
+                                    std::move(wanted),
+                                    runtime::request_id(view(self->request()["X-Request-Id"]))});
         });
     }
 

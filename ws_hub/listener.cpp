@@ -36,11 +36,10 @@ void listener::stop() {
 
 void listener::accept_next() {
     acceptor_.async_accept([this](error_code failure, socket connected) {
+        // Also once no more are taken: this one has left the backlog, where another hub would find it.
+        if (!failure) receives_(std::move(connected));
         if (!acceptor_.is_open()) return;
-        if (!failure) {
-            receives_(std::move(connected));
-            return accept_next();
-        }
+        if (!failure) return accept_next();
         // Out of descriptors, most likely: what waits in the backlog is taken once some have come free.
         static log::limiter failing{10s};
         if (const auto suppressed = failing.admit(std::chrono::steady_clock::now()))

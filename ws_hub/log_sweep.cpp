@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <pthread.h>
 #include <utility>
 
 namespace mana::hub {
@@ -49,7 +50,9 @@ void log_sweep::request_stop() noexcept {
 }
 
 void log_sweep::run() {
+    ::pthread_setname_np(::pthread_self(), "log_sweep"); // as top -H and debuggers show it
     do {
+        show_life();
         try {
             sweep();
             if (!up_.exchange(true)) log::info("postgres_up");
@@ -110,6 +113,7 @@ bool log_sweep::publish(const pushes& some) {
                          [this](const store::notification& push) { return !ledger_.heard_from_redis(push); });
     for (std::size_t done = 0; done < unheard.size(); done += published_at_once) {
         if (stopping()) return false;
+        show_life();
         const auto count = std::min(published_at_once, unheard.size() - done);
         if (!publisher_.publish(std::span{unheard}.subspan(done, count))) return false;
         metrics_.published_late(count);
@@ -120,9 +124,11 @@ bool log_sweep::publish(const pushes& some) {
 /// What is taken up is announced like any push, and told from there.
 void log_sweep::take_up_rows(store::connection& on) {
     const auto spaces_of = [this](const std::string& user) {
+        show_life();
         return users_.spaces_of(user, users_database_, std::chrono::steady_clock::now() + patience);
     };
     for (bool more = true; more && !stopping();) {
+        show_life();
         const auto done = store::take_up_rows(on, place_, terms_, spaces_of, patience);
         metrics_.taken_up(done.rows, done.skipped, done.lost, done.capped);
         more = done.more;

@@ -64,6 +64,11 @@ class log_sweep {
     void request_stop() noexcept;
     /// Whether PostgreSQL answered the last look. Any thread.
     [[nodiscard]] bool up() const noexcept { return up_; }
+    /// For how long its thread has shown no sign of life. Waiting for PostgreSQL or a service ends within
+    /// time-outs of seconds, so an outage of these is not silence. Any thread.
+    [[nodiscard]] std::chrono::steady_clock::duration silence() const noexcept {
+        return std::chrono::steady_clock::now() - last_sign_.load();
+    }
 
   private:
     // Constant after start().
@@ -73,6 +78,7 @@ class log_sweep {
     listener hears_;
 
     std::atomic<bool> up_ = false;
+    std::atomic<std::chrono::steady_clock::time_point> last_sign_ = std::chrono::steady_clock::now();
 
     std::mutex mutex_; // guards stopping_
     std::condition_variable stop_;
@@ -92,6 +98,7 @@ class log_sweep {
     std::thread thread_; // last: it uses all above
 
     void run();
+    void show_life() noexcept { last_sign_ = std::chrono::steady_clock::now(); }
     bool pause();
     bool stopping();
     void sweep();

@@ -5,6 +5,7 @@
 #include "shared/runtime/command_line.hpp"
 #include "shared/runtime/configuration.hpp"
 #include "shared/runtime/log.hpp"
+#include "shared/runtime/service_manager.hpp"
 #include "shared/runtime/signals.hpp"
 #include "shared/store/redis.hpp"
 #include "ws_hub/fan_out.hpp"
@@ -22,7 +23,9 @@
 #include "ws_hub/user_lookup.hpp"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
 #include <csignal>
@@ -100,12 +103,15 @@ class hub_process {
         });
         stop_signals_.async_wait([this](boost::system::error_code, int) { io_.stop(); });
         ignore_reloads();
+        boost::asio::post(io_, [this] { manager_.ready(in_one_line()); });
+        show_life();
         io_.run();
     }
 
     /// Says goodbye to every connection, and lets what waits out first.
     void stop() {
         runtime::log::info("hub_stopping", {{"connections", index_.connections()}});
+        manager_.stopping();
         feed_.request_stop();
         sweep_.request_stop();
         verifier_.request_stop();
@@ -113,6 +119,7 @@ class hub_process {
         pages_.request_stop();
         door_.stop();
         reload_signals_.cancel(); // what is waited for keeps io_ at work
+        life_.cancel();
         for (hub::subscriber* const each : index_.all()) each->dismiss();
         io_.restart();
         io_.run_for(goodbye_at_most);
@@ -122,6 +129,8 @@ class hub_process {
     boost::asio::io_context io_{1};
     boost::asio::signal_set stop_signals_{io_, SIGTERM, SIGINT};
     boost::asio::signal_set reload_signals_{io_, SIGHUP};
+    boost::asio::steady_timer life_{io_};
+    runtime::service_manager manager_;
     hub::listener door_; // first, for it sets the umask and starts no thread
     hub::metrics counts_;
     hub::subscription_index index_;
@@ -136,14 +145,39 @@ class hub_process {
     const hub::session_context shared_;
 
     void tell(const store::notification& push, hub::news_source from) {
-        counts_.notified(from, news_.tell(push, from, hub::fan_out::clock::now()));
+        const bool news = news_.tell(push, from, hub::fan_out::clock::now());
+        counts_.notified(from, news);
+        if (!news) return;
+        runtime::log::debug("push_told", {{"id", push.request}, {"app", push.app}, {"scope", push.scope}});
+    }
+
+    [[nodiscard]] std::string in_one_line() const {
+        return std::to_string(index_.connections()) + " connections of " + std::to_string(index_.users()) +
+               " users";
+    }
+
+    /// From the io thread, for it is the one that may hang, and for the sweep: nobody else would notice that.
+    void show_life() {
+        const auto patience = manager_.patience();
+        if (!patience) return;
+        manager_.status(in_one_line());
+        if (sweep_.silence() < *patience)
+            manager_.alive(runtime::service_manager::clock::now());
+        else
+            runtime::log::error("sweep_stuck", {{"next", "the service manager ends the hub"}});
+        life_.expires_after(*patience / 2);
+        life_.async_wait([this](boost::system::error_code cancelled) {
+            if (!cancelled) show_life();
+        });
     }
 
     /// A signal cannot bring a process new environment variables, and must not end it either.
     void ignore_reloads() {
         reload_signals_.async_wait([this](boost::system::error_code cancelled, int) {
             if (cancelled) return;
+            manager_.reloading(); // as it asked for it, it waits for the end
             runtime::log::info("hub_reload", {{"effect", "none: new settings need a restart"}});
+            manager_.ready(in_one_line());
             ignore_reloads();
         });
     }

@@ -31,23 +31,25 @@ page_pool::~page_pool() {
     threads_.join();
 }
 
-void page_pool::read(store::reader who, store::page_request wanted, receiver then) {
-    boost::asio::post(
-        threads_, [this, who = std::move(who), wanted = std::move(wanted), then = std::move(then)]() mutable {
-            auto page = read_now(who, std::move(wanted));
-            // Moved, so that the last owner of a connection is let go of on the io thread.
-            boost::asio::post(
-                io_, [page = std::move(page), then = std::move(then)]() mutable { then(std::move(page)); });
-        });
+void page_pool::read(store::reader who, store::page_request wanted, std::string request_id, receiver then) {
+    boost::asio::post(threads_, [this, who = std::move(who), wanted = std::move(wanted),
+                                 id = std::move(request_id), then = std::move(then)]() mutable {
+        auto page = read_now(who, std::move(wanted), id);
+        // Moved, so that the last owner of a connection is let go of on the io thread.
+        boost::asio::post(
+            io_, [page = std::move(page), then = std::move(then)]() mutable { then(std::move(page)); });
+    });
 }
 
 void page_pool::request_stop() {
     threads_.stop();
 }
 
-std::optional<stream_page> page_pool::read_now(const store::reader& who, store::page_request wanted) {
+std::optional<stream_page> page_pool::read_now(const store::reader& who, store::page_request wanted,
+                                               const std::string& request_id) {
     wanted.spaces_shared = spaces_shared_;
     auto database = idle_.borrow();
+    database->work_for(request_id);
     std::optional<stream_page> page;
     try {
         const auto until = std::chrono::steady_clock::now() + patience;
@@ -56,7 +58,8 @@ std::optional<stream_page> page_pool::read_now(const store::reader& who, store::
         page = stream_page{to_events(answer), answer.synced_until, answer.has_more};
     } catch (const store::postgres_error& failed) {
         if (failed.next() == store::remedy::report)
-            runtime::log::error("page_failed", {{"app", wanted.app}, {"reason", failed.what()}});
+            runtime::log::error("page_failed",
+                                {{"id", request_id}, {"app", wanted.app}, {"reason", failed.what()}});
     }
     metrics_.page_read(page.has_value());
     return page;

@@ -40,8 +40,9 @@ class page_pool {
     ~page_pool();
 
     /// `then` keeps its caller alive: it is called unless the hub stops first. In the order of the calls; a
-    /// caller has one page under way at most, which bounds the queue.
-    void read(store::reader who, store::page_request wanted, receiver then);
+    /// caller has one page under way at most, which bounds the queue. PostgreSQL and the log name the
+    /// request.
+    void read(store::reader who, store::page_request wanted, std::string request_id, receiver then);
 
     /// What waits is dropped. Returns at once.
     void request_stop();
@@ -55,7 +56,8 @@ class page_pool {
 
     boost::asio::thread_pool threads_; // last: they use all above; as many as there are databases
 
-    [[nodiscard]] std::optional<stream_page> read_now(const store::reader& who, store::page_request wanted);
+    [[nodiscard]] std::optional<stream_page> read_now(const store::reader& who, store::page_request wanted,
+                                                      const std::string& request_id);
 };
 
 } // namespace mana::hub

@@ -39,11 +39,11 @@ void token_verifier::verify_at_once(std::string token, verdict then) {
     auto found = gate::verify_token_at_once(token, keys_, now(), gate::key_set::clock::now());
     if (found) return tell(std::move(*found), std::move(then));
     boost::asio::post(waiting_, [this, token = std::move(token), then = std::move(then)]() mutable {
-        verify_in_time(std::move(token), std::move(then));
+        verify_in_time(token, std::move(then));
     });
 }
 
-void token_verifier::verify_in_time(std::string token, verdict then) {
+void token_verifier::verify_in_time(const std::string& token, verdict then) {
     tell(gate::verify_token(token, keys_, now(), gate::key_set::clock::now()), std::move(then));
 }
 

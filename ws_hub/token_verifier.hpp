@@ -42,7 +42,7 @@ class token_verifier {
     boost::asio::thread_pool verifying_{1};
 
     void verify_at_once(std::string token, verdict then);
-    void verify_in_time(std::string token, verdict then);
+    void verify_in_time(const std::string& token, verdict then);
     void tell(gate::token_result found, verdict then);
 };
 

@@ -1,7 +1,7 @@
 #include "ws_hub/websocket_session.hpp"
 
-#include "shared/runtime/log.hpp"
 #include "shared/store/scopes.hpp"
+#include "ws_hub/closed_connection.hpp"
 #include "ws_hub/ending.hpp"
 #include "ws_hub/fan_out.hpp"
 #include "ws_hub/messages.hpp"
@@ -28,7 +28,6 @@ namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace log = runtime::log;
 namespace websocket = beast::websocket;
 using asio::local::stream_protocol;
 using boost::system::error_code;
@@ -65,8 +64,9 @@ const ending& ending_of(error_code failure) {
 class websocket_session final : public subscriber, public std::enable_shared_from_this<websocket_session> {
   public:
     websocket_session(const session_context& shared, stream_protocol::socket connected,
-                      std::optional<std::string> app)
-        : shared_(shared), app_(std::move(app)), ws_(std::move(connected)), timer_(ws_.get_executor()) {}
+                      websocket_opening opening)
+        : shared_(shared), app_(std::move(opening.app)), request_id_(std::move(opening.request_id)),
+          ws_(std::move(connected)), timer_(ws_.get_executor()) {}
 
     void accept(upgrade_request upgrade) {
         ws_.set_option(websocket::stream_base::timeout{handshake_within, silent_at_most, true});
@@ -100,6 +100,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
   private:
     const session_context& shared_;
     const std::optional<std::string> app_;
+    const std::string request_id_;
     websocket::stream<stream_protocol::socket, false> ws_; // no deflate: it costs 90 kB a connection
     asio::steady_timer timer_; // until auth, then until the token ends, then until the goodbye must be over
     const steady_clock::time_point since_ = steady_clock::now();
@@ -346,8 +347,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         // A hub that stops still says what it knows.
         if (ending_ != &endings::hub_stops) drop_what_waits();
         wait_until(steady_clock::now() + close_within);
-        shared_.counts.closed(connection_kind::websocket, why);
-        tell_log(why);
+        report(shared_.counts, {connection_kind::websocket, request_id_, user_, since_}, why);
     }
 
     void drop_what_waits() {
@@ -355,12 +355,6 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         unknown_type_ = false;
         if (!pending_.empty()) shared_.counts.ended_to_wait();
         pending_.clear();
-    }
-
-    void tell_log(const ending& why) const {
-        const auto open_for = std::chrono::floor<std::chrono::seconds>(steady_clock::now() - since_);
-        const auto write = why.worth == ending::notice::expected ? log::debug : log::info;
-        write("websocket_closed", {{"reason", why.reason}, {"user", user_}, {"seconds", open_for.count()}});
     }
 
     void close() {
@@ -380,8 +374,8 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
 } // namespace
 
 void start_websocket_session(const session_context& shared, stream_protocol::socket connected,
-                             upgrade_request upgrade, std::optional<std::string> app) {
-    std::make_shared<websocket_session>(shared, std::move(connected), std::move(app))
+                             upgrade_request upgrade, websocket_opening opening) {
+    std::make_shared<websocket_session>(shared, std::move(connected), std::move(opening))
         ->accept(std::move(upgrade));
 }
 

@@ -14,10 +14,14 @@ namespace mana::hub {
 
 using upgrade_request = boost::beast::http::request<boost::beast::http::empty_body>;
 
-/// Accepts the upgrade and serves the connection until it ends. `app`: the only one it hears of; nothing:
-/// all. `shared` outlives it.
+struct websocket_opening {
+    std::optional<std::string> app; ///< the only one that it hears of; nothing: all
+    std::string request_id;         ///< for the logs
+};
+
+/// Accepts the upgrade and serves the connection until it ends. `shared` outlives it.
 void start_websocket_session(const session_context& shared,
                              boost::asio::local::stream_protocol::socket connected, upgrade_request upgrade,
-                             std::optional<std::string> app);
+                             websocket_opening opening);
 
 } // namespace mana::hub

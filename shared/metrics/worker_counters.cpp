@@ -19,7 +19,7 @@ namespace {
 using runtime::unique_fd;
 
 // "mana" and the number of the layout.
-constexpr std::uint64_t layout_version = 0x6d616e61'00000002;
+constexpr std::uint64_t layout_version = 0x6d616e61'00000003;
 
 constexpr mode_t mode = 0640;
 

@@ -105,6 +105,9 @@ struct worker_counters {
     service_lookups memberships;
 
     counter worker_starts;
+    counter workers_renewed; // ended as they had served long enough
+    counter workers_died;
+    counter workers_stuck; // killed
     gauge workers;
 
     // One request that was answered. `took`: since a worker had it.

@@ -102,6 +102,13 @@ MetricFamily lookups(const char* name, const char* help, const service_lookups& 
                      count_of(counted.failed, {{"result", "failed"}})});
 }
 
+MetricFamily worker_ends(const worker_counters& counted) {
+    return counters("mana_sync_worker_ends_total", "Worker processes that ended unasked, by reason.",
+                    {count_of(counted.workers_renewed, {{"reason", "renewed"}}),
+                     count_of(counted.workers_died, {{"reason", "died"}}),
+                     count_of(counted.workers_stuck, {{"reason", "stuck"}})});
+}
+
 MetricFamily workers(const worker_counters& counted, bool served) {
     ClientMetric metric;
     metric.gauge.value = served ? static_cast<double>(counted.workers.value()) : 0;
@@ -136,6 +143,7 @@ std::vector<MetricFamily> worker_families(const worker_counters& counted, bool s
                 counted.memberships),
         counters("mana_sync_worker_starts_total", "Worker processes that were started.",
                  {count_of(counted.worker_starts)}),
+        worker_ends(counted),
         workers(counted, served),
     };
 }

@@ -254,6 +254,15 @@ const std::array variables{
              }},
     variable{"WORKERS", "number", "4", "FastCGI worker processes", secrecy::open,
              [](configuration& c, std::string_view text) { c.workers = read_number(text, 1, 1024); }},
+    variable{"WORKER_REQUESTS", "number", "10000", "Requests after which a worker is replaced; 0: never",
+             secrecy::open,
+             [](configuration& c, std::string_view text) {
+                 c.worker_requests = read_number(text, 0, 1'000'000'000);
+             }},
+    variable{
+        "WORKER_MEMORY", "megabytes", "512", "Resident memory beyond which a worker is replaced; 0: never",
+        secrecy::open,
+        [](configuration& c, std::string_view text) { c.worker_memory = read_number(text, 0, 1'000'000); }},
     variable{"WORKER_SOCKET", "path", "/run/mana-sync/worker.sock",
              "Socket on which nginx reaches the workers", secrecy::open,
              [](configuration& c, std::string_view text) { c.worker_socket = read_socket_path(text); }},
@@ -278,6 +287,9 @@ const std::array variables{
     variable{"MAX_SPACES", "number", "200", "Shared spaces of one user; further ones are not shown",
              secrecy::open,
              [](configuration& c, std::string_view text) { c.max_spaces = read_number(text, 1, 1000); }},
+    variable{"MAX_REQUESTS", "number", "100",
+             "Requests a second of one user, for long and on all devices; 0: any number", secrecy::open,
+             [](configuration& c, std::string_view text) { c.max_requests = read_number(text, 0, 100000); }},
     variable{
         "MAX_CONNECTIONS", "number", "100", "Open WebSockets and streams of one user on a hub", secrecy::open,
         [](configuration& c, std::string_view text) { c.max_connections = read_number(text, 1, 10000); }},

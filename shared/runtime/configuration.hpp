@@ -31,6 +31,8 @@ struct configuration {
     std::chrono::milliseconds gate_cache{};
     std::chrono::milliseconds max_clock_skew{};
     unsigned workers = 0;                 // FastCGI processes, at least 1
+    unsigned worker_requests = 0;         // of one worker, then it is replaced; 0: no end by that
+    unsigned worker_memory = 0;           // megabytes resident, then it is replaced; 0: no end by that
     std::string worker_socket;            // absolute path, at most 107 bytes
     std::string worker_metrics;           // absolute path
     std::string hub_socket;               // absolute path, at most 107 bytes
@@ -39,6 +41,7 @@ struct configuration {
     unsigned max_fields = 0;              // of one change
     unsigned max_nesting = 0;             // of one field's value
     unsigned max_spaces = 0;              // of one user
+    unsigned max_requests = 0;            // a second, of one user; 0: no limit
     unsigned max_connections = 0;         // of one user, on one hub
     std::chrono::days lost_writes_kept{}; // LOST_WRITES_DAYS
     std::chrono::hours spaces_stale{};    // SPACES_STALE_HOURS

@@ -1,21 +1,20 @@
 #include "shared/runtime/listening_socket.hpp"
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <stdexcept>
-#include <string_view>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <system_error>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 namespace mana::runtime {
 namespace {
 
-constexpr int first_systemd_fd = 3;
 constexpr mode_t all_but_0660 = 0117;
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
@@ -68,22 +67,35 @@ unique_fd open_at(const std::string& path, int backlog) {
     return made;
 }
 
+// From the look whether somebody listens until one listens oneself, nobody else may do the same: else both
+// see a stale socket, and the second removes the first one's. Ends with the descriptor.
+unique_fd turn_at(const std::string& path) {
+    constexpr mode_t mode = 0600;
+    const std::string lock = path + ".lock";
+    unique_fd file{::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)};
+    if (!file) refuse(path, "cannot be locked: " + error_text(errno));
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+    if (errno != EWOULDBLOCK) refuse(path, "cannot be locked: " + error_text(errno));
+    refuse(path, "is in use by another process, which starts at this moment");
+}
+
+unique_fd make_at(const std::string& path, int backlog) {
+    const unique_fd turn = turn_at(path);
+    return open_at(path, backlog);
+}
+
 bool systemd_has_one() {
-    const char* const pid = std::getenv("LISTEN_PID"); // NOLINT(concurrency-mt-unsafe): before threads start
-    const char* const count = std::getenv("LISTEN_FDS"); // NOLINT(concurrency-mt-unsafe)
-    if (pid == nullptr || count == nullptr || std::to_string(::getpid()) != pid) return false;
-    return std::string_view{count} != "0";
+    constexpr int forget = 1; // what is ours is nobody else's
+    return sd_listen_fds(forget) > 0;
 }
 
 unique_fd take_from_systemd() {
-    unique_fd given{first_systemd_fd};
-    int listens = 0;
-    socklen_t size = sizeof listens;
-    if (::getsockopt(given.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0)
+    unique_fd given{SD_LISTEN_FDS_START};
+    constexpr int listening = 1;
+    if (sd_is_socket(given.get(), AF_UNSPEC, SOCK_STREAM, listening) <= 0)
         refuse("systemd's descriptor", "is no listening socket");
     const int flags = ::fcntl(given.get(), F_GETFL);
     ::fcntl(given.get(), F_SETFL, flags | O_NONBLOCK);
-    ::fcntl(given.get(), F_SETFD, FD_CLOEXEC);
     return given;
 }
 
@@ -91,7 +103,7 @@ unique_fd take_from_systemd() {
 
 listening_socket::listening_socket(std::string_view variable, const std::string& path, int backlog) try
     : from_systemd_(systemd_has_one()) {
-    fd_ = from_systemd_ ? take_from_systemd() : open_at(path, backlog);
+    fd_ = from_systemd_ ? take_from_systemd() : make_at(path, backlog);
     if (!from_systemd_) path_ = path;
 } catch (const std::runtime_error& failed) {
     throw std::runtime_error{std::string{variable} + ": " + failed.what()};

@@ -13,7 +13,9 @@ namespace mana::runtime {
 class listening_socket {
   public:
     // systemd's (LISTEN_PID, LISTEN_FDS; the first descriptor), else a new one at `path` with mode 0660. A
-    // socket file that nobody listens on any more is replaced. `backlog`: how many connections may wait.
+    // socket file that nobody listens on any more is replaced; of several processes that want it at the same
+    // moment one has it (by a lock on path.lock, a file that stays). `backlog`: how many connections may
+    // wait.
     // Throws std::runtime_error with one line that names `variable`, which the path was set by. Call before
     // threads start.
     listening_socket(std::string_view variable, const std::string& path, int backlog);

@@ -1,10 +1,13 @@
 #include "shared/runtime/log.hpp"
 
+#include <cstdlib>
 #include <memory>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <type_traits>
+#include <unistd.h>
 #include <utility>
 
 namespace mana::runtime::log {
@@ -38,13 +41,39 @@ std::string_view name_of(level severity) {
     return "error";
 }
 
+// Whether stderr is the stream that systemd says it opened to its journal (systemd.exec(5)).
+bool writes_to_journal() {
+    const char* const stream = std::getenv("JOURNAL_STREAM"); // NOLINT(concurrency-mt-unsafe): never set here
+    struct stat opened {};
+    if (stream == nullptr || ::fstat(STDERR_FILENO, &opened) != 0) return false;
+    return std::to_string(opened.st_dev).append(":").append(std::to_string(opened.st_ino)) == stream;
+}
+
+// What the journal calls a severity; nothing where the lines go elsewhere.
+std::string_view priority_of(level severity) {
+    static const bool to_journal = writes_to_journal();
+    if (!to_journal) return {};
+    switch (severity) {
+    case level::debug:
+        return "<7>";
+    case level::info:
+        return "<6>";
+    case level::warn:
+        return "<4>";
+    case level::error:
+        return "<3>";
+    }
+    return "<3>";
+}
+
 // Never destroyed: destructors of other statics may still log while the process ends.
 spdlog::logger& logger() {
     static spdlog::logger* const instance = [] {
         auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
         auto made = std::make_unique<spdlog::logger>("mana-sync", std::move(sink));
-        made->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-            "time=%Y-%m-%dT%H:%M:%S.%eZ pid=%P %v", spdlog::pattern_time_type::utc));
+        const char* const pattern = writes_to_journal() ? "%v" : "time=%Y-%m-%dT%H:%M:%S.%eZ pid=%P %v";
+        made->set_formatter(
+            std::make_unique<spdlog::pattern_formatter>(pattern, spdlog::pattern_time_type::utc));
         made->set_level(spdlog::level::info);
         return made.release();
     }();
@@ -127,7 +156,8 @@ void write(level severity, std::string_view event, fields what) noexcept {
     try {
         const auto at = spdlog_level(severity);
         if (!logger().should_log(at)) return;
-        logger().log(at, spdlog::string_view_t{format(severity, event, what)});
+        logger().log(
+            at, spdlog::string_view_t{std::string{priority_of(severity)} + format(severity, event, what)});
     } catch (...) { // NOLINT(bugprone-empty-catch): a log line must never fail what it reports
     }
 }

@@ -2,6 +2,9 @@
 //
 //     time=2026-01-31T12:00:00.123Z pid=17 level=info event=push_stored app=todo changes=3
 //
+// Where stderr is systemd's journal, which keeps time and process itself, the line begins with the priority
+// that the journal is to file it under instead: <7>, <6>, <4> or <3> (sd-daemon(3)).
+//
 // A value is quoted where it holds a space, '=', '"' or a control character, so one event is always one line;
 // a value longer than max_value_bytes is cut and ends in "...".
 //

@@ -32,7 +32,7 @@ void database::connect(deadline until) {
         throw postgres_error{remedy::retry_later, "PostgreSQL: could not connect a moment ago"};
     if (began >= until) throw postgres_error{remedy::retry_later, "PostgreSQL: no time left to connect"};
     try {
-        open();
+        open(until);
     } catch (const postgres_error& failed) {
         held_.reset();
         // One that is frozen, not gone, costs the whole time-out: then requests wait for it half of the time.
@@ -45,15 +45,18 @@ void database::connect(deadline until) {
     }
 }
 
-void database::open() {
+void database::open(deadline until) {
     held_.reset(); // before the new one is made: there are never two
-    held_.emplace(settings_, statements_);
-    check_role();
+    auto settings = settings_;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now());
+    settings.connect_timeout = std::min(settings.connect_timeout, left);
+    held_.emplace(settings, statements_);
+    check_role(until);
 }
 
-void database::check_role() {
+void database::check_role(deadline until) {
     held_->send(role_statement, {});
-    const auto results = held_->finish(clock::now() + settings_.connect_timeout);
+    const auto results = held_->finish(std::min(until, clock::now() + settings_.connect_timeout));
     const auto& role = results.front();
     if (role.count() == 1 && !role.boolean(0, 1)) return;
     const std::string name{role.count() == 1 ? role.text(0, 0) : "?"};

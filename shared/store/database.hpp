@@ -11,6 +11,7 @@
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,9 @@ class database {
     /// there.
     database(postgres_settings settings, std::initializer_list<std::span<const statement>> statements);
 
+    /// What runs from now on is this request's: its id stands in PostgreSQL's application_name.
+    void work_for(std::string request_id) { request_id_ = std::move(request_id); }
+
     /// What f(connection&) returns. A connection that was idle and turns out to be dead (PostgreSQL was
     /// restarted) is replaced, and f called once more: so f must bear being called twice, even after a COMMIT
     /// of its own, as a push and a page do.
@@ -31,12 +35,14 @@ class database {
     auto run(deadline until, Work f) {
         const bool idle = held_ && held_->usable();
         if (!idle) connect(until);
+        held_->work_for(request_id_);
         try {
             return f(*held_);
         } catch (const postgres_error& failed) {
             if (!idle || failed.next() != remedy::reconnect) throw;
         }
         connect(until);
+        held_->work_for(request_id_);
         return f(*held_);
     }
 
@@ -44,12 +50,13 @@ class database {
     using clock = std::chrono::steady_clock;
 
     void connect(deadline until);
-    void open();
-    void check_role();
+    void open(deadline until);
+    void check_role(deadline until);
 
     const postgres_settings settings_;
     std::vector<statement> statements_; // constant after construction
     std::optional<connection> held_;
+    std::string request_id_;
     clock::time_point closed_until_{}; // after a failed attempt nobody waits for another one before this
     runtime::log::limiter failures_{std::chrono::seconds{10}};
 };

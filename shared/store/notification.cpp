@@ -73,7 +73,6 @@ bool is_contract_version(const json::object& payload) {
     return version != nullptr && version->is_int64() && version->get_int64() == contract_version;
 }
 
-/// Not of the first contract: who published without it is understood too.
 std::optional<sync::position> time_in(const json::value& text) {
     if (!text.is_string()) return std::nullopt;
     const auto read = sync::parse_since({text.get_string().data(), text.get_string().size()}).at;
@@ -104,6 +103,7 @@ std::string to_json(const notification& told) {
     json::object payload{{"v", contract_version}, {"scope", told.scope},         {"user", told.user},
                          {"app", told.app},       {"tables", std::move(tables)}, {"client", told.client},
                          {"count", told.count},   {"cursor", told.cursor}};
+    if (!told.request.empty()) payload["request"] = told.request;
     if (told.published_at) payload["publishedAt"] = sync::to_text(sync::cursor{*told.published_at, false});
     return json::serialize(payload);
 }
@@ -123,6 +123,9 @@ boost::system::result<notification, std::string> parse_notification(std::string_
     told.client = payload.text("client");
     told.count = payload.number("count");
     told.cursor = payload.text("cursor");
+    // The rest is not of the first contract: who published without it is understood too.
+    if (const json::value* const request = parsed.get_object().if_contains("request"))
+        if (request->is_string()) told.request = {request->get_string().data(), request->get_string().size()};
     if (const json::value* const at = parsed.get_object().if_contains("publishedAt"))
         told.published_at = time_in(*at);
     if (payload.error()) return refused(*payload.error());

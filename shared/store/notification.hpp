@@ -15,7 +15,7 @@
 namespace mana::store {
 
 /// One committed push, as one scope hears of it. JSON:
-/// {"v":1,"scope","user","app","tables":[…],"client","count","cursor","publishedAt"}
+/// {"v":1,"scope","user","app","tables":[…],"client","count","cursor","request","publishedAt"}
 struct notification {
     std::string scope; ///< "u:<user>" or "s:<space>"
     std::string user;  ///< who pushed
@@ -24,6 +24,7 @@ struct notification {
     std::string client;              ///< the pushing client; may be empty
     std::size_t count = 0;           ///< rows of the log
     std::string cursor;              ///< position of the newest of them, RFC 3339 with six digits
+    std::string request = {};        ///< id of the push's request in all logs; empty where it is not known
     /// When it was handed to Redis, by the clock of the one who did; none where Redis did not carry it.
     std::optional<sync::position> published_at = std::nullopt;
 };

@@ -26,6 +26,7 @@ select set_config('app.current_user_id', $1, true),
        set_config('app.current_user_space_ids', ($2::text[])::text, true),
        set_config('statement_timeout', $3, true),
        set_config('lock_timeout', $4, true),
+       set_config('application_name', $5, true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
        set_config('enable_sort', 'off', true),
@@ -154,9 +155,14 @@ void connection::finish_connection::operator()(pg_conn* conn) const {
 }
 
 connection::connection(const postgres_settings& settings, std::span<const statement> statements)
-    : settings_(settings) {
+    : settings_(settings), application_(settings.application) {
     connect();
     if (settings_.prepared) prepare(statements);
+}
+
+void connection::work_for(std::string_view request_id) {
+    application_ = settings_.application;
+    if (!request_id.empty()) application_.append(" ").append(request_id);
 }
 
 void connection::lose(const std::string& why) {
@@ -294,7 +300,7 @@ transaction::transaction(connection& on, std::string_view user, std::span<const 
     send(begin_statement, {});
     send(settings_statement,
          {user, parameter::array(spaces), milliseconds_text(on_.settings().statement_timeout),
-          milliseconds_text(on_.settings().lock_timeout)});
+          milliseconds_text(on_.settings().lock_timeout), on_.application()});
 }
 
 transaction::~transaction() {

@@ -109,8 +109,9 @@ class rows {
 
 struct postgres_settings {
     std::string url;
-    std::string application; ///< what PostgreSQL shows for our connections, where the url says nothing
-    bool prepared = true;    ///< named statements; off for PgBouncer before 1.21
+    std::string
+        application;      ///< PostgreSQL's application_name, where the url says nothing, and in transactions
+    bool prepared = true; ///< named statements; off for PgBouncer before 1.21
     std::chrono::milliseconds connect_timeout{3'000};
     std::chrono::milliseconds statement_timeout{5'000};
     std::chrono::milliseconds lock_timeout{800}; ///< below PostgreSQL's deadlock_timeout
@@ -131,6 +132,10 @@ class connection {
     /// later segments are gone.
     std::vector<rows> finish(deadline until);
 
+    /// Transactions are this request's from now on: PostgreSQL shows its id behind settings().application.
+    void work_for(std::string_view request_id);
+    [[nodiscard]] const std::string& application() const { return application_; }
+
     /// False once it was lost: make a new one.
     [[nodiscard]] bool usable() const { return usable_; }
     [[nodiscard]] const postgres_settings& settings() const { return settings_; }
@@ -140,6 +145,7 @@ class connection {
         void operator()(pg_conn* conn) const;
     };
     const postgres_settings settings_;
+    std::string application_; ///< as PostgreSQL shows it during a transaction
     std::unique_ptr<pg_conn, finish_connection> conn_;
     std::deque<std::size_t> segments_; ///< statements sent, by segment, whose results were not read yet
     std::size_t open_segment_ = 0;     ///< statements sent since the last segment ended

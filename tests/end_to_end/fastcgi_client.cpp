@@ -107,7 +107,11 @@ void fastcgi_request::send_record(unsigned char type, std::string_view content) 
     record += static_cast<char>(byte_of(content.size(), 0));
     record.append(2, '\0'); // no padding
     record += content;
-    if (::send(fd_.get(), record.data(), record.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(record.size()))
+    send_bytes(record);
+}
+
+void fastcgi_request::send_bytes(std::string_view bytes) {
+    if (::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(bytes.size()))
         throw std::system_error{errno, std::generic_category(), "send"};
 }
 

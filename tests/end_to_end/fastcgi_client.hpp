@@ -25,6 +25,8 @@ class fastcgi_request {
     void send_head(const std::map<std::string, std::string>& parameters);
     void send_body(std::string_view part); // at most 65,535 bytes
     void end_body();
+    // Bytes as they are, which need be no record.
+    void send_bytes(std::string_view bytes);
 
     // Whether a worker has read all that was sent.
     [[nodiscard]] bool taken() const;

@@ -169,6 +169,28 @@ TEST_F(gates, who_asks_too_often_is_told_when_to_come_again) {
     EXPECT_EQ(other.pull("tasks").status, 200) << "one user's haste is nobody else's";
 }
 
+TEST(rate_of_requests, is_a_users_on_all_devices_and_for_all_workers) {
+    const scratch_folder folder;
+    auto settings = worker_settings(folder);
+    settings["WORKERS"] = "2";
+    settings["MAX_REQUESTS"] = "1";
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready(2)) << worker.log();
+    const auto user = fresh("user");
+    const auto pull = [&](const std::string& whose, const std::string& client) {
+        return ask(worker.socket(), "GET", "/sync/todo/pull", token_of(whose), "",
+                   {{"QUERY_STRING", "collection=tasks&since="}, {"HTTP_X_CLIENT_ID", client}});
+    };
+    fastcgi_reply reply;
+    int taken = 0;
+    while (taken < 100 && (reply = pull(user, taken % 2 == 0 ? "phone" : "laptop")).status == 200) ++taken;
+    EXPECT_EQ(reply.status, 429) << reply.body;
+    EXPECT_EQ(reply.headers["Retry-After"], "1");
+    EXPECT_GE(taken, 5) << "five seconds' worth at once";
+    EXPECT_LT(taken, 100);
+    EXPECT_EQ(pull(fresh("other"), "phone").status, 200);
+}
+
 // ---- with services that fail: a worker of its own, since it remembers for a while that they did ----
 
 class failing_services : public testing::Test {

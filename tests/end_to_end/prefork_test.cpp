@@ -1,69 +1,26 @@
 // The prefork master and its workers as processes: what dies is replaced, what ends ends gracefully.
 
-#include "shared/runtime/unique_fd.hpp"
+#include "tests/end_to_end/device.hpp"
 #include "tests/end_to_end/environment.hpp"
 #include "tests/end_to_end/fastcgi_client.hpp"
+#include "tests/end_to_end/prefork_fixture.hpp"
 #include "tests/end_to_end/worker_process.hpp"
 
 #include <algorithm>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <csignal>
-#include <cstring>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <string>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 namespace mana::end_to_end {
 namespace {
 
+namespace json = boost::json;
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
-
-std::map<std::string, std::string> with(std::map<std::string, std::string> settings, const std::string& name,
-                                        const std::string& value) {
-    settings[name] = value;
-    return settings;
-}
-
-// The cheapest request that a worker answers: it has no token.
-int status_of_any_request(const std::string& socket) {
-    return ask(socket, "POST", "/sync/todo", "", "").status;
-}
-
-runtime::unique_fd listen_at(const std::string& path) {
-    runtime::unique_fd fd{::socket(AF_UNIX, SOCK_STREAM, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    EXPECT_EQ(::listen(fd.get(), 16), 0);
-    return fd;
-}
-
-// A push whose body is on its way: the worker that has it is busy until the rest comes.
-class push_in_flight {
-  public:
-    explicit push_in_flight(const std::string& socket) : request_{socket} {
-        request_.send_head({{"REQUEST_METHOD", "POST"},
-                            {"DOCUMENT_URI", "/sync/todo"},
-                            {"HTTP_AUTHORIZATION", "Bearer " + token_of(fresh("user"))},
-                            {"CONTENT_LENGTH", std::to_string(body_.size())}});
-        request_.send_body(body_.substr(0, 5));
-        EXPECT_TRUE(await([&] { return request_.taken(); })) << "no worker took the request";
-    }
-
-    fastcgi_reply finish() {
-        request_.send_body(body_.substr(5));
-        request_.end_body();
-        return request_.receive();
-    }
-
-  private:
-    std::string body_ = R"({"since":"","changes":[]})";
-    fastcgi_request request_;
-};
 
 class prefork : public testing::Test {
   protected:
@@ -251,10 +208,41 @@ TEST_F(prefork, a_request_that_has_waited_too_long_is_not_touched) {
     ASSERT_TRUE(master.await_ready());
     const auto minute_ago = std::chrono::system_clock::now().time_since_epoch() - 60s;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(minute_ago).count();
-    const auto reply = ask(master.socket(), "POST", "/sync/todo", token_of(fresh("user")), "{}",
+    const auto token = token_of(fresh("user"));
+    const auto push = json::serialize(json::object{
+        {"since", ""}, {"changes", json::array{insert_of("t1", {{"n", 1}}, time_from_now(-1s))}}});
+    const auto stored = [&] {
+        const auto page = ask(master.socket(), "GET", "/sync/todo/pull", token, "",
+                              {{"QUERY_STRING", "collection=tasks&since="}});
+        return json::parse(page.body).at("serverChanges").as_array().size();
+    };
+    const auto reply = ask(master.socket(), "POST", "/sync/todo", token, push,
                            {{"REQUEST_START", std::to_string(seconds) + ".123"}});
     EXPECT_EQ(reply.status, 503);
     EXPECT_EQ(reply.headers.at("Retry-After"), "1");
+    EXPECT_EQ(stored(), 0U);
+    EXPECT_EQ(ask(master.socket(), "POST", "/sync/todo", token, push).status, 200);
+    EXPECT_EQ(stored(), 1U) << "the same push in time";
+}
+
+// libfcgi itself would wait for the rest for ever.
+TEST_F(prefork, half_a_request_holds_a_worker_for_a_moment_only) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    const std::string half_a_record{"\1\1\0\1\0", 5};
+    const std::string record_without_its_parameters{"\1\1\0\1\0\10\0\0\0\1\0\0\0\0\0\0", 16};
+    const std::string half_of_the_parameters =
+        record_without_its_parameters + std::string{"\1\4\0\1\0\100\0\0\3", 9};
+    for (const auto& part : {half_a_record, half_of_the_parameters}) {
+        fastcgi_request half{master.socket()};
+        half.send_bytes(part);
+        ASSERT_TRUE(await([&] { return half.taken(); }));
+        const auto began = clock::now();
+        EXPECT_EQ(status_of_any_request(master.socket()), 401);
+        EXPECT_LT(clock::now() - began, 8s) << part.size() << " bytes";
+    }
+    EXPECT_EQ(master.workers().size(), 1U);
+    EXPECT_FALSE(master.logs("worker_killed"));
 }
 
 TEST_F(prefork, a_client_that_goes_away_costs_nobody_else) {

@@ -8,8 +8,11 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_to.hpp>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <hiredis/hiredis.h>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -74,6 +77,11 @@ std::vector<std::string> stream_entries_about(const std::string& user) {
     return about;
 }
 
+std::string content_of(const std::string& file) {
+    std::ifstream in{file};
+    return {std::istreambuf_iterator<char>{in}, {}};
+}
+
 class publishing : public testing::Test {
   protected:
     const std::string user = fresh("user");
@@ -101,6 +109,15 @@ TEST_F(publishing, a_push_is_told_once_on_the_channel_of_its_scope_and_once_in_t
     EXPECT_EQ(told.at("count"), 3);
     EXPECT_EQ(told.at("cursor"), json::value(synced_until(reply.json())));
     EXPECT_EQ(stream_entries_about(user), messages);
+}
+
+TEST_F(publishing, a_push_is_told_with_the_id_under_which_nginx_logged_its_request) {
+    ASSERT_EQ(phone.push({insert_of("t1", {{"n", 1}}, now)}).status, 200);
+    const auto messages = listener.messages_about(user, 1);
+    ASSERT_EQ(messages.size(), 1U);
+    const auto id = json::value_to<std::string>(json::parse(messages[0]).at("request"));
+    const auto log = required_environment("MANA_TEST_RUN_DIR") + "/log/nginx-access.log";
+    EXPECT_TRUE(await([&] { return content_of(log).find(" id=" + id) != std::string::npos; })) << id;
 }
 
 TEST_F(publishing, a_push_that_changes_nothing_is_not_told) {

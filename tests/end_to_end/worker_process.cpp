@@ -32,6 +32,7 @@ std::string contents_of(const std::string& file) {
     for (const auto& [name, value] : settings) ::setenv(name.c_str(), value.c_str(), 1);
     if (systemd_socket >= 0) {
         ::dup2(systemd_socket, 3);
+        ::fcntl(3, F_SETFD, 0); // where it was the third already
         ::setenv("LISTEN_FDS", "1", 1);
         ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
     }
@@ -60,28 +61,34 @@ std::map<std::string, std::string> worker_settings(const scratch_folder& folder)
             {"WORKER_METRICS", folder.file("worker.metrics")},
             {"KEYS_FILE", folder.file("keys.json")},
             {"WORKERS", "1"},
+            {"MAX_REQUESTS", "0"},
             {"LOG_LEVEL", "info"}};
 }
 
-worker_process::worker_process(const scratch_folder& folder, std::map<std::string, std::string> settings,
-                               int systemd_socket)
-    : socket_{settings["WORKER_SOCKET"]}, log_file_{folder.file(fresh("log"))} {
-    const std::string program = required_environment("MANA_TEST_WORKER_PROGRAM");
+std::map<std::string, std::string> hub_settings(const scratch_folder& folder) {
+    auto settings = worker_settings(folder);
+    settings["HUB_SOCKET"] = folder.file("hub.sock");
+    return settings;
+}
+
+program_process::program_process(const std::string& program, const scratch_folder& folder,
+                                 const std::map<std::string, std::string>& settings, int systemd_socket)
+    : log_file_{folder.file(fresh("log"))} {
     pid_ = ::fork();
     if (pid_ == 0) become(program, settings, log_file_, systemd_socket);
     if (pid_ < 0) throw std::system_error{errno, std::generic_category(), "fork"};
 }
 
-worker_process::~worker_process() {
+program_process::~program_process() {
     if (ended()) return;
     ::kill(pid_, SIGTERM);
     if (await_end()) return;
-    for (const pid_t worker : workers()) ::kill(worker, SIGKILL);
+    for (const pid_t child : children()) ::kill(child, SIGKILL);
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
 }
 
-std::vector<pid_t> worker_process::workers() const {
+std::vector<pid_t> program_process::children() const {
     const std::string pid = std::to_string(pid_);
     std::istringstream children{contents_of("/proc/" + pid + "/task/" + pid + "/children")};
     std::vector<pid_t> all;
@@ -90,29 +97,43 @@ std::vector<pid_t> worker_process::workers() const {
     return all;
 }
 
-std::string worker_process::log() const {
+std::string program_process::log() const {
     return contents_of(log_file_);
 }
 
-void worker_process::signal(int number) const {
+void program_process::signal(int number) const {
     ::kill(pid_, number);
 }
 
-std::optional<int> worker_process::ended() {
+std::optional<int> program_process::ended() {
     int status = 0;
     if (!status_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
         status_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
     return status_;
 }
 
-std::optional<int> worker_process::await_end() {
+std::optional<int> program_process::await_end() {
     if (!await([&] { return ended().has_value(); }, 15s)) return std::nullopt;
     return status_;
 }
 
+worker_process::worker_process(const scratch_folder& folder, std::map<std::string, std::string> settings,
+                               int systemd_socket)
+    : program_process{required_environment("MANA_TEST_WORKER_PROGRAM"), folder, settings, systemd_socket},
+      socket_{settings["WORKER_SOCKET"]} {}
+
 bool worker_process::await_ready(std::size_t wanted) {
     return await([&] { return ended() || (logs("event=started") && workers().size() == wanted); }) &&
            !ended();
+}
+
+hub_process::hub_process(const scratch_folder& folder, std::map<std::string, std::string> settings,
+                         int systemd_socket)
+    : program_process{required_environment("MANA_TEST_HUB_PROGRAM"), folder, settings, systemd_socket},
+      socket_{settings["HUB_SOCKET"]} {}
+
+bool hub_process::await_ready() {
+    return await([&] { return ended() || logs("event=hub_started"); }) && !ended();
 }
 
 bool is_alive(pid_t pid) {

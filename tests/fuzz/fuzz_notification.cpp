@@ -10,7 +10,8 @@ namespace {
 bool equal(const store::notification& one, const store::notification& other) {
     return one.scope == other.scope && one.user == other.user && one.app == other.app &&
            one.tables == other.tables && one.client == other.client && one.count == other.count &&
-           one.cursor == other.cursor && one.published_at == other.published_at;
+           one.cursor == other.cursor && one.request == other.request &&
+           one.published_at == other.published_at;
 }
 
 void check(std::string_view text) {

@@ -46,6 +46,20 @@ TEST(push_transaction, leaves_own_changes_out_once_the_client_has_a_cursor) {
     EXPECT_EQ(another_device_of(a).pull(on, "notes", cursor).server_changes.size(), 1U);
 }
 
+TEST(transaction, names_its_request_to_postgresql) {
+    static constexpr store::statement who_asks{"who_asks", "select current_setting('application_name')"};
+    auto on = connect({who_asks});
+    const auto application = [&] {
+        store::transaction asking(on, "ann", {});
+        asking.send(who_asks, {});
+        return std::string(asking.commit(soon())[0].text(0, 0));
+    };
+    on.work_for("4f3a");
+    EXPECT_EQ(application(), "mana-sync-test 4f3a");
+    on.work_for("");
+    EXPECT_EQ(application(), "mana-sync-test");
+}
+
 TEST(push_transaction, retried_adds_no_row) {
     auto on = connect();
     const auto a = a_device();

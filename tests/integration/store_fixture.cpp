@@ -15,11 +15,15 @@ namespace {
 store::connection connect_to(const char* variable, const std::vector<store::statement>& more) {
     store::postgres_settings settings;
     settings.url = required_environment(variable);
+    settings.application = "mana-sync-test";
     std::vector<store::statement> statements;
     for (const auto list : {store::transaction_statements(), store::push_statements(),
                             store::page_statements(), store::user_standing_statements()})
         statements.insert(statements.end(), list.begin(), list.end());
     statements.insert(statements.end(), more.begin(), more.end());
+    // Behind a pooler, as tests/pgbouncer/run has it.
+    if (const char* const set = std::getenv("PREPARED_STATEMENTS")) // NOLINT(concurrency-mt-unsafe)
+        settings.prepared = std::string_view{set} != "off";
     return store::connection(settings, statements);
 }
 

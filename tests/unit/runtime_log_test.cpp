@@ -3,10 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <gtest/gtest.h>
 #include <limits>
 #include <regex>
 #include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace mana::runtime::log {
 namespace {
@@ -49,6 +52,21 @@ TEST(log_line, cuts_a_long_value_between_characters) {
     const std::string text = std::string(max_value_bytes - 1, 'x') + "\xc3\xbc and more";
     EXPECT_EQ(format(level::info, "e", {{"a", text}}),
               "level=info event=e a=" + std::string(max_value_bytes - 1, 'x') + "...");
+}
+
+// In a process of its own, for a log finds out once where it goes.
+TEST(log_output, begins_with_its_priority_where_the_journal_reads_it) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    const auto log_to_journal = [] {
+        struct stat opened {};
+        ::fstat(STDERR_FILENO, &opened);
+        const auto stream = std::to_string(opened.st_dev) + ":" + std::to_string(opened.st_ino);
+        ::setenv("JOURNAL_STREAM", stream.c_str(), 1);
+        warn("redis_down", {{"suppressed", 3}});
+        ::_exit(0);
+    };
+    EXPECT_EXIT(log_to_journal(), testing::ExitedWithCode(0),
+                "^<4>level=warn event=redis_down suppressed=3\n$");
 }
 
 TEST(log_output, is_one_line_on_stderr_with_the_time_in_utc) {

@@ -34,6 +34,7 @@ TEST(notification_json, comes_back_as_it_went) {
     notification told = sample();
     told.user = "a\"\\\n\x01\u00e9\U0001F600";
     told.client.clear();
+    told.request = "4f3a";
     told.tables.clear();
     const auto read = parse_notification(to_json(told));
     ASSERT_TRUE(read);
@@ -44,6 +45,7 @@ TEST(notification_json, comes_back_as_it_went) {
     EXPECT_EQ(read->client, told.client);
     EXPECT_EQ(read->count, told.count);
     EXPECT_EQ(read->cursor, told.cursor);
+    EXPECT_EQ(read->request, told.request);
 }
 
 TEST(notification_json, ignores_unknown_keys) {
