@@ -29,4 +29,5 @@ only shared/gate shared/gate shared/store shared/sync shared/runtime
 only shared/http shared/http shared/sync
 only fcgi_worker fcgi_worker shared
 only ws_hub ws_hub shared
+only admin admin shared
 exit "$failed"

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-sources=(shared fcgi_worker ws_hub)
+sources=(shared fcgi_worker ws_hub admin)
 since=${TIDY_SINCE:-HEAD~1}
 
 changed() {

@@ -3,6 +3,7 @@
 
 worker_program=$root/build/fcgi_worker/mana-sync-worker
 hub_program=$root/build/ws_hub/mana-sync-hub
+admin_program=$root/build/admin/mana-sync-admin
 
 build_release() {
     build build

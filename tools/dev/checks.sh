@@ -23,6 +23,7 @@ private_stack() { # [LOG_LEVEL]
     export MANA_TEST_RUN_DIR=$run_dir
     export MANA_TEST_WORKER_PROGRAM=$worker_program
     export MANA_TEST_HUB_PROGRAM=$hub_program
+    export MANA_TEST_ADMIN_PROGRAM=$admin_program
     export MANA_TEST_NGINX_TEMPLATE_DIR=$root/nginx
     export MANA_TEST_NODE_MODULES=$node_modules
 }
