@@ -51,6 +51,9 @@ write_ctest_file() {
         for check in format shellcheck layering tidy nginx_errors; do
             printf 'add_test(%s "%s")\n' "$check" "$root/tests/$check.sh"
         done
+        for check in units existing_site monitoring; do
+            printf 'add_test(hosting_%s "%s")\n' "$check" "$root/tests/hosting/$check.sh"
+        done
         printf 'add_test(fuzz "%s" fuzz --seconds 5)\n' "$root/dev"
         printf 'set_tests_properties(fuzz PROPERTIES TIMEOUT 600)\n'
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"

@@ -6,7 +6,7 @@ build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboos
     prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
 run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl python3 python3-jwt
     python3-cryptography)
-test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck nodejs)
+test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc systemd openssl prometheus nodejs pgbouncer)
 
 policy=/usr/sbin/policy-rc.d
 policy_saved=/usr/sbin/policy-rc.d.before-mana-sync
@@ -87,6 +87,8 @@ disable_units() { # PACKAGE...
             nginx-light) unit=nginx ;;
             redis-server) unit=redis-server ;;
             postgresql-15) unit=postgresql ;;
+            pgbouncer) unit=pgbouncer ;;
+            prometheus) unit=prometheus ;;
             *) continue ;;
         esac
         as_root update-rc.d "$unit" disable
