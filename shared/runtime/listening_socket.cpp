@@ -89,13 +89,16 @@ bool systemd_has_one() {
     return sd_listen_fds(forget) > 0;
 }
 
-unique_fd take_from_systemd() {
+unique_fd take_from_systemd(int backlog) {
     unique_fd given{SD_LISTEN_FDS_START};
     constexpr int listening = 1;
     if (sd_is_socket(given.get(), AF_UNSPEC, SOCK_STREAM, listening) <= 0)
         refuse("systemd's descriptor", "is no listening socket");
     const int flags = ::fcntl(given.get(), F_GETFL);
     ::fcntl(given.get(), F_SETFL, flags | O_NONBLOCK);
+    // systemd's own default would let thousands wait.
+    if (::listen(given.get(), backlog) != 0)
+        refuse("systemd's descriptor", "cannot be listened on: " + error_text(errno));
     return given;
 }
 
@@ -103,7 +106,7 @@ unique_fd take_from_systemd() {
 
 listening_socket::listening_socket(std::string_view variable, const std::string& path, int backlog) try
     : from_systemd_(systemd_has_one()) {
-    fd_ = from_systemd_ ? take_from_systemd() : make_at(path, backlog);
+    fd_ = from_systemd_ ? take_from_systemd(backlog) : make_at(path, backlog);
     if (!from_systemd_) path_ = path;
 } catch (const std::runtime_error& failed) {
     throw std::runtime_error{std::string{variable} + ": " + failed.what()};

@@ -58,6 +58,8 @@ TEST(worker_families, have_every_series_from_the_start) {
                                      R"(mana_sync_jwks_fetches_total{result="ok"})",
                                      R"(mana_sync_jwks_fetches_total{result="failed"})",
                                      "mana_sync_worker_starts_total",
+                                     R"(mana_sync_worker_ends_total{reason="renewed"})",
+                                     R"(mana_sync_worker_ends_total{reason="died"})",
                                      R"(mana_sync_billing_lookups_total{result="hit"})",
                                      R"(mana_sync_membership_lookups_total{result="failed"})",
                                      "mana_sync_workers",
@@ -82,6 +84,7 @@ TEST(worker_families, show_each_count_under_its_own_name) {
     counted.keys_failed.add(11);
     counted.worker_starts.add(12);
     counted.workers.set(13);
+    counted.workers_stuck.add(14);
     const auto text = scraped(counted);
     for (const char* const line :
          {R"(mana_sync_requests_total{route="pull",status="401"} 1)", "mana_sync_changes_received_total 1",
@@ -92,7 +95,7 @@ TEST(worker_families, show_each_count_under_its_own_name) {
           R"(mana_sync_jwks_lookups_total{result="miss"} 9)",
           R"(mana_sync_jwks_fetches_total{result="ok"} 10)",
           R"(mana_sync_jwks_fetches_total{result="failed"} 11)", "mana_sync_worker_starts_total 12",
-          "mana_sync_workers 13"})
+          "mana_sync_workers 13", R"(mana_sync_worker_ends_total{reason="stuck"} 14)"})
         EXPECT_THAT(text, HasSubstr('\n' + std::string{line} + '\n'));
 }
 

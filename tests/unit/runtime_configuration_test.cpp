@@ -56,6 +56,8 @@ TEST(configuration, has_the_documented_defaults) {
     EXPECT_EQ(c.mana_auth_url, "");
     EXPECT_EQ(c.max_clock_skew, 24h);
     EXPECT_EQ(c.workers, 4U);
+    EXPECT_EQ(c.worker_requests, 10'000U);
+    EXPECT_EQ(c.worker_memory, 512U);
     EXPECT_EQ(c.worker_socket, "/run/mana-sync/worker.sock");
     EXPECT_EQ(c.worker_metrics, "/run/mana-sync/worker.metrics");
     EXPECT_EQ(c.hub_socket, "/run/mana-sync/hub.sock");
@@ -185,6 +187,8 @@ TEST(configuration, prints_every_variable_in_every_form) {
                                    "GATE_CACHE",
                                    "MAX_CLOCK_SKEW",
                                    "WORKERS",
+                                   "WORKER_REQUESTS",
+                                   "WORKER_MEMORY",
                                    "WORKER_SOCKET",
                                    "WORKER_METRICS",
                                    "HUB_SOCKET",

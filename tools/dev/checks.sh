@@ -58,15 +58,16 @@ write_ctest_file() {
         printf 'set_tests_properties(fuzz PROPERTIES TIMEOUT 600)\n'
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
+        printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
         printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
     } >"$root/.run/ctest/CTestTestfile.cmake"
 }
 
-bench() { # [hub|spaces] ARG...
+bench() { # [hub|overload|spaces] ARG...
     local program=tests/bench/run
     case ${1:-} in
-        hub | spaces)
+        hub | overload | spaces)
             program=tests/bench/$1
             shift
             ;;
