@@ -85,7 +85,9 @@ void log_sweep::sweep() {
 
 void log_sweep::begin(store::connection& on) {
     const std::string look = store::look_now(on, patience);
-    hand_over(hears_.was_away, store::pushes_of_last(on, away_at_most, missed_at_most, patience));
+    // Clients that came while PostgreSQL was away may have pulled through workers that were not cut off.
+    const auto served = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - started_);
+    hand_over(hears_.was_away, store::pushes_of_last(on, away_at_most + served, missed_at_most, patience));
     told_until_ = last_look_ = look;
 }
 

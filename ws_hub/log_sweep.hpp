@@ -36,7 +36,8 @@ class log_sweep {
 
     using pushes = std::vector<store::notification>;
     struct listener {
-        /// On the io thread, once: pushes of the last minute before the first look.
+        /// On the io thread, once: pushes of the minute before the hub began, and of the time until its first
+        /// look.
         std::function<void(const pushes& before)> was_away;
         /// On the io thread: pushes that may not have been told of.
         std::function<void(const pushes& found)> found;
@@ -75,6 +76,7 @@ class log_sweep {
     boost::asio::io_context& io_;
     const push_ledger& ledger_;
     metrics& metrics_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     listener hears_;
 
     std::atomic<bool> up_ = false;

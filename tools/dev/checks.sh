@@ -56,6 +56,8 @@ write_ctest_file() {
         done
         printf 'add_test(fuzz "%s" fuzz --seconds 5)\n' "$root/dev"
         printf 'set_tests_properties(fuzz PROPERTIES TIMEOUT 600)\n'
+        printf 'add_test(model "%s")\n' "$root/tests/model/run"
+        printf 'set_tests_properties(model PROPERTIES TIMEOUT 300)\n'
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
         printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"

@@ -6,7 +6,8 @@ build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboos
     prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
 run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl python3 python3-jwt
     python3-cryptography)
-test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc systemd openssl prometheus nodejs pgbouncer)
+test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc systemd openssl prometheus nodejs pgbouncer
+    spin)
 
 policy=/usr/sbin/policy-rc.d
 policy_saved=/usr/sbin/policy-rc.d.before-mana-sync
