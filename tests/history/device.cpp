@@ -85,7 +85,7 @@ void device::add(const std::string& id, std::string_view data) {
         if (member.key != "id") record.times[member.key] = now();
     auto change = change_of(id, "insert");
     set_member(change, "data", record.value);
-    queue_.emplace_back(std::move(change));
+    enqueue(std::move(change));
 }
 
 void device::write(const std::string& id, const json_object& fields) {
@@ -101,7 +101,7 @@ void device::edit(const std::string& id, std::string_view fields) {
     write(id, object_in(given));
     auto change = change_of(id, "update");
     set_member(change, "fields", fields_of(object_in(given)));
-    queue_.emplace_back(std::move(change));
+    enqueue(std::move(change));
 }
 
 void device::soft_delete(const std::string& id, std::string_view more_fields) {
@@ -111,7 +111,7 @@ void device::soft_delete(const std::string& id, std::string_view more_fields) {
     auto change = change_of(id, "delete");
     set_member(change, "fields", fields_of(fields));
     set_member(change, "deletedAt", now());
-    queue_.emplace_back(std::move(change));
+    enqueue(std::move(change));
 }
 
 void device::undelete(const std::string& id) {
@@ -122,12 +122,12 @@ void device::undelete(const std::string& id) {
     json_object fields;
     set_member(fields, "deletedAt", json_value{std::move(field)});
     set_member(change, "fields", json_value{std::move(fields)});
-    queue_.emplace_back(std::move(change));
+    enqueue(std::move(change));
 }
 
 void device::hard_delete(const std::string& id) {
     purge(id);
-    queue_.emplace_back(change_of(id, "delete"));
+    enqueue(change_of(id, "delete"));
 }
 
 void device::purge(const std::string& id) {
@@ -146,6 +146,15 @@ json_object device::change_of(const std::string& id, std::string op) const {
     set_member(change, "id", id);
     set_member(change, "op", std::move(op));
     return change;
+}
+
+void device::enqueue(json_object change) {
+    ++changes_made_;
+    if (extras_.named_changes)
+        set_member(change, "origin", who_.client + '/' + std::to_string(changes_made_));
+    const auto space = extras_.spaces.find(required_text(change, "id"));
+    if (space != extras_.spaces.end()) set_member(change, "spaceId", space->second);
+    queue_.emplace_back(std::move(change));
 }
 
 json_value device::fields_of(const json_object& fields) const {
@@ -175,7 +184,19 @@ json_value device::push() {
     apply(answer);
     for (auto& [table, cursor] : cursors_) cursor = required_text(object_in(answer), "syncedUntil");
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+    if (extras_.drops_refused) drop_refused(answer);
     return answer;
+}
+
+void device::drop_refused(const json_value& answer) {
+    const auto* refused = find_member(object_in(answer), "rejected");
+    if (refused == nullptr || refused->as_array() == nullptr) return;
+    for (const auto& one : *refused->as_array()) {
+        const auto id = required_text(object_in(one), "id");
+        purge(id);
+        std::erase_if(queue_,
+                      [&](const json_value& change) { return required_text(object_in(change), "id") == id; });
+    }
 }
 
 void device::push_and_lose_the_answer() {
@@ -210,7 +231,11 @@ void device::apply(const json_value& answer) {
     const auto* changes = find_member(object_in(answer), "serverChanges");
     if (changes == nullptr || changes->as_array() == nullptr)
         throw std::runtime_error("an answer lacks serverChanges");
-    for (const auto& change : *changes->as_array()) apply_change(object_in(change));
+    receive(*changes->as_array());
+}
+
+void device::receive(const sync::json_array& changes) {
+    for (const auto& change : changes) apply_change(object_in(change));
 }
 
 void device::apply_change(const json_object& change) {

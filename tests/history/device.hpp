@@ -28,10 +28,18 @@ sync::json_value plain(const sync::json_value& record);
 /// As Dexie sets a path: what is false on the way becomes an object, any other value stays.
 void set_path(sync::json_value& record, std::string_view path, const sync::json_value& value);
 
+/// What a device does beyond an existing client's habits; a checker needs it (tests/checker).
+struct extras {
+    bool named_changes = false; ///< each change's `origin` is "<client>/<number>"
+    bool drops_refused = false; ///< what the server refuses leaves the store and the queue, with its record
+    std::map<std::string, std::string> spaces; ///< the `spaceId` of records, by id
+};
+
 class device {
   public:
     /// `tables`: what the app syncs; a push sends the oldest of their cursors and its answer sets them all.
     device(server& to, caller who, std::vector<std::string> tables = {"notes"});
+    void equip(extras with) { extras_ = std::move(with); }
 
     /// Sets the device's own clock; it stands until it is set again.
     void at(sync::instant time) { clock_ = time; }
@@ -58,6 +66,8 @@ class device {
     void pull_and_close();
     /// Pushes until the queue is empty, then pulls.
     void sync();
+    /// Applies what came another way: the `changes` of an event stream.
+    void receive(const sync::json_array& changes);
 
     [[nodiscard]] bool holds(const std::string& id) const { return records_.contains({tables_.front(), id}); }
     /// Null where there is none. Without `id` and nulls, as `plain` gives it.
@@ -81,6 +91,8 @@ class device {
     local_record& local(const std::string& id) { return records_.at({tables_.front(), id}); }
     void write(const std::string& id, const sync::json_object& fields);
     sync::json_object change_of(const std::string& id, std::string op) const;
+    void enqueue(sync::json_object change);
+    void drop_refused(const sync::json_value& answer);
     sync::json_value fields_of(const sync::json_object& fields) const;
 
     void apply(const sync::json_value& answer);
@@ -97,6 +109,8 @@ class device {
     std::map<local_key, local_record> records_;
     std::deque<sync::json_value> queue_;
     std::map<std::string, std::string> cursors_;
+    extras extras_;
+    int changes_made_ = 0;
 };
 
 } // namespace mana::history

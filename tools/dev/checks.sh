@@ -60,6 +60,8 @@ write_ctest_file() {
         printf 'set_tests_properties(model PROPERTIES TIMEOUT 300)\n'
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
+        printf 'add_test(checker "%s")\n' "$root/tests/checker/run"
+        printf 'set_tests_properties(checker PROPERTIES TIMEOUT 300)\n'
         printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
         printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
@@ -81,4 +83,13 @@ bench() { # [hub|overload|spaces] ARG...
     private_stack
     disown -a # the hub is killed on purpose: bash is not to tell of it
     "$program" "$@"
+}
+
+check() { # ARG...
+    use_instance checker
+    lock_instance
+    install_packages "${build_packages[@]}" "${run_packages[@]}"
+    build_release
+    private_stack
+    "$root/build/tests/checker" "$@"
 }

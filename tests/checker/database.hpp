@@ -1,0 +1,55 @@
+// What the server keeps, read as a superuser: record states and the log of one app.
+#pragma once
+
+#include "shared/sync/json.hpp"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct pg_conn;
+struct pg_result;
+
+namespace mana::checker {
+
+/// Not thread-safe. Every function throws std::runtime_error where PostgreSQL fails.
+class database {
+  public:
+    explicit database(const std::string& url);
+
+    struct state {
+        std::string scope;
+        sync::json_value record; ///< as a client would hold it; null where no field lives
+        std::string text;        ///< as it is stored, for people
+    };
+    /// By record id: where it lives. A record that lives in several scopes is there several times.
+    std::multimap<std::string, state> states(const std::string& app);
+
+    struct log_row {
+        std::string origin;
+        std::string record;
+        std::string op;
+        std::string scope;
+        std::string text; ///< for people
+    };
+    /// In the order of positions; copies for those who joined a space (scopes "m:…") are left out.
+    std::vector<log_row> log(const std::string& app);
+
+    /// Ends all connections of programs whose name begins so.
+    void cut_connections(const std::string& application);
+
+  private:
+    struct finish_connection {
+        void operator()(pg_conn* conn) const;
+    };
+    struct clear_result {
+        void operator()(pg_result* result) const;
+    };
+    using result = std::unique_ptr<pg_result, clear_result>;
+    result ask(const char* sql, const std::string& parameter);
+
+    std::unique_ptr<pg_conn, finish_connection> conn_;
+};
+
+} // namespace mana::checker

@@ -1,0 +1,57 @@
+// What goes wrong during a run, decided beforehand by a seed: a fault strikes whenever so many changes were
+// made.
+#pragma once
+
+#include "tests/checker/link.hpp"
+#include "tests/checker/processes.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace mana::checker {
+
+enum class fault { worker, master, hub, postgres_connections, postgres, redis, freeze, nginx };
+const char* to_text(fault kind);
+/// Names separated by commas, "all", or none. Throws std::invalid_argument on another one.
+std::vector<fault> parse_faults(const std::string& list);
+
+class fault_schedule {
+  public:
+    /// Each kind at least twice, in an order that the seed decides. All that is named outlives it.
+    fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int changes, processes& on, recovery& after);
+
+    /// What is struck while it works.
+    struct work {
+        std::function<int()> made;      ///< changes so far
+        std::function<bool()> over;     ///< whether that is all
+        std::function<void(int)> limit; ///< how many changes may be made before the next fault
+    };
+    /// Strikes when it is time, until all have struck or the work is over. Throws where a part does not come
+    /// back.
+    void run(const work& meanwhile);
+
+    [[nodiscard]] const std::map<fault, int>& struck() const { return struck_; }
+
+  private:
+    /// After how many changes a fault strikes.
+    [[nodiscard]] int due(std::size_t which) const;
+    void strike(fault kind);
+    void kill_a_worker();
+    void cut_postgres() const;
+    void freeze_something();
+    int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint64_t>(limit)); }
+
+    std::mt19937_64 random_;
+    std::vector<fault> order_;
+    int changes_;
+    processes& on_;
+    recovery& after_;
+    std::map<fault, int> struck_;
+};
+
+} // namespace mana::checker

@@ -1,0 +1,150 @@
+#include "tests/checker/follower.hpp"
+
+#include <curl/curl.h>
+#include <memory>
+#include <stdexcept>
+
+namespace mana::checker {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto pause_between_streams = 100ms;
+
+struct free_easy {
+    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct free_list {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+using header_list = std::unique_ptr<curl_slist, free_list>;
+
+void append(header_list& list, const std::string& line) {
+    list.reset(curl_slist_append(list.release(), line.c_str()));
+}
+
+/// Asked about once a second, and whenever bytes come: anything but 0 ends the transfer.
+int ask_whether_to_end(void* ends, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t /*up_total*/,
+                       curl_off_t /*up_now*/) {
+    return *static_cast<std::atomic<bool>*>(ends) ? 1 : 0;
+}
+
+} // namespace
+
+follower::follower(link_means& means, history::caller who, std::string token)
+    : means_(means), who_(std::move(who)), token_(std::move(token)), unused_(means, token_),
+      store_(unused_, who_), thread_([this] { follow(); }) {}
+
+follower::~follower() {
+    stop();
+    thread_.join();
+}
+
+sync::json_value follower::record(const std::string& id) const {
+    const std::lock_guard guard{lock_};
+    return store_.record(id);
+}
+
+std::chrono::steady_clock::time_point follower::last_told() const {
+    const std::lock_guard guard{lock_};
+    return last_told_;
+}
+
+std::string follower::failure() const {
+    const std::lock_guard guard{lock_};
+    return failure_;
+}
+
+void follower::follow() {
+    while (!ends_) {
+        try {
+            listen();
+        } catch (const std::exception& failed) {
+            const std::lock_guard guard{lock_};
+            failure_ = failed.what();
+            return;
+        }
+        if (!ends_) std::this_thread::sleep_for(pause_between_streams);
+    }
+}
+
+void follower::listen() {
+    const std::unique_ptr<CURL, free_easy> easy{curl_easy_init()};
+    const std::string url = means_.url + "/sync/" + means_.app + "/stream";
+    header_list headers;
+    append(headers, "Authorization: Bearer " + token_);
+    append(headers, "X-Client-Id: " + who_.client);
+    if (!last_id_.empty()) append(headers, "Last-Event-ID: " + last_id_);
+    curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
+    curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
+    curl_easy_setopt(easy.get(), CURLOPT_FAILONERROR, 1L);
+    curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, ask_whether_to_end);
+    curl_easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &ends_);
+    curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, take);
+    curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, this);
+    unread_.clear();
+    event_ = {};
+    curl_easy_perform(easy.get()); // however it ends, the next one goes on
+    const std::string failed = failure();
+    if (!failed.empty()) throw std::runtime_error(failed);
+}
+
+// libcurl is C: no exception may pass it.
+std::size_t follower::take(const char* bytes, std::size_t size, std::size_t count, void* self) {
+    auto& follows = *static_cast<follower*>(self);
+    try {
+        follows.take_text({bytes, size * count});
+        return size * count;
+    } catch (const std::exception& failed) {
+        const std::lock_guard guard{follows.lock_};
+        follows.failure_ = failed.what();
+        return 0;
+    }
+}
+
+void follower::take_text(std::string_view text) {
+    unread_ += text;
+    std::size_t from = 0;
+    for (auto end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n', from)) {
+        take_line(std::string_view{unread_}.substr(from, end - from));
+        from = end + 1;
+    }
+    unread_.erase(0, from);
+}
+
+void follower::take_line(std::string_view line) {
+    const auto value = [&](std::string_view name) {
+        auto rest = line.substr(name.size());
+        if (rest.starts_with(' ')) rest.remove_prefix(1);
+        return std::string(rest);
+    };
+    if (line.empty())
+        finish_event();
+    else if (line.starts_with("event:"))
+        event_.name = value("event:");
+    else if (line.starts_with("id:"))
+        event_.id = value("id:");
+    else if (line.starts_with("data:"))
+        event_.data += value("data:");
+}
+
+/// An id counts once its event is applied: a cut before that has it sent again.
+void follower::finish_event() {
+    if (event_.name == "changes") {
+        const auto page = sync::parse_stored_json(event_.data);
+        const auto* changes =
+            page.as_object() != nullptr ? sync::find_member(*page.as_object(), "changes") : nullptr;
+        if (changes == nullptr || changes->as_array() == nullptr)
+            throw std::runtime_error("an event lacks its changes");
+        const std::lock_guard guard{lock_};
+        store_.receive(*changes->as_array());
+        last_told_ = std::chrono::steady_clock::now();
+    }
+    if (!event_.id.empty()) last_id_ = event_.id;
+    event_ = {};
+}
+
+} // namespace mana::checker

@@ -1,0 +1,120 @@
+#include "tests/checker/link.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <thread>
+
+namespace mana::checker {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+void recovery::strike(const std::string& kind) {
+    const std::lock_guard guard{lock_};
+    kind_ = kind;
+    struck_ = steady_clock::now();
+}
+
+void recovery::succeeded(steady_clock::time_point began) {
+    const std::lock_guard guard{lock_};
+    if (!struck_ || began < *struck_) return;
+    last_ = std::chrono::duration_cast<milliseconds>(steady_clock::now() - *struck_);
+    longest_[kind_] = std::max(longest_[kind_], last_);
+    struck_.reset();
+}
+
+bool recovery::pending() const {
+    const std::lock_guard guard{lock_};
+    return struck_.has_value();
+}
+
+milliseconds recovery::last() const {
+    const std::lock_guard guard{lock_};
+    return last_;
+}
+
+std::map<std::string, milliseconds> recovery::longest() const {
+    const std::lock_guard guard{lock_};
+    return longest_;
+}
+
+namespace {
+
+/// The server was overloaded, away, or in doubt: the same may be sent again.
+bool is_passing(long status) {
+    return status == 429 || status >= 500;
+}
+
+std::string said(const end_to_end::http_reply& reply) {
+    return std::to_string(reply.status) + ' ' + reply.body;
+}
+
+} // namespace
+
+link::link(link_means& means, std::string token)
+    : means_(means), token_(std::move(token)), http_(means.url) {}
+
+end_to_end::http_client::header_lines link::headers_of(const history::caller& who) const {
+    return {"Authorization: Bearer " + token_, "X-Client-Id: " + who.client};
+}
+
+/// `attempt` gives nothing where it is worth another try.
+template<class Attempt>
+std::string link::persist(Attempt attempt) {
+    const auto until = steady_clock::now() + means_.patience;
+    for (milliseconds pause = 10ms;; pause = std::min(pause * 2, milliseconds{250})) {
+        if (auto body = attempt()) return std::move(*body);
+        if (steady_clock::now() > until) throw std::runtime_error("the server did not come back in time");
+        ++means_.retries;
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+std::string link::push(const history::caller& who, const std::string& body) {
+    const auto parsed = sync::parse_stored_json(body);
+    return persist([&] { return try_push(who, body, parsed); });
+}
+
+std::optional<std::string> link::try_push(const history::caller& who, const std::string& body,
+                                          const sync::json_value& parsed) {
+    const auto request = means_.book.begin(parsed);
+    const auto began = steady_clock::now();
+    end_to_end::http_reply reply;
+    try {
+        reply = http_.post("/sync/" + means_.app, body, headers_of(who));
+    } catch (const std::runtime_error&) { // no reply
+        means_.book.unanswered(request);
+        return std::nullopt;
+    }
+    if (reply.status == 429) {
+        means_.book.refused(request);
+        return std::nullopt;
+    }
+    if (is_passing(reply.status)) {
+        means_.book.unanswered(request);
+        return std::nullopt;
+    }
+    if (reply.status != 200) throw std::runtime_error("a push was answered with " + said(reply));
+    means_.book.answered(request, sync::parse_stored_json(reply.body));
+    means_.after_faults.succeeded(began);
+    return std::move(reply.body);
+}
+
+std::string link::pull(const history::caller& who, const std::string& table, const std::string& since,
+                       bool include_own) {
+    // Neither tables nor cursors hold a character that a query would have to escape.
+    const auto path = "/sync/" + means_.app + "/pull?collection=" + table + "&since=" + since +
+                      (include_own ? "&includeOwn=true" : "");
+    return persist([&]() -> std::optional<std::string> {
+        try {
+            auto reply = http_.get(path, headers_of(who));
+            if (reply.status == 200) return std::move(reply.body);
+            if (!is_passing(reply.status)) throw std::logic_error("a pull was answered with " + said(reply));
+        } catch (const std::runtime_error&) { // no reply
+        }
+        return std::nullopt;
+    });
+}
+
+} // namespace mana::checker

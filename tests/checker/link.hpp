@@ -1,0 +1,76 @@
+// A device's way to the server: real HTTP, again and again where it fails, with everything written down.
+#pragma once
+
+#include "tests/checker/journal.hpp"
+#include "tests/end_to_end/http_client.hpp"
+#include "tests/history/server.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace mana::checker {
+
+/// How long it takes after a fault until a push succeeds that was begun after it. Thread-safe.
+class recovery {
+  public:
+    /// A fault of that kind strikes. One that nothing has recovered from yet is forgotten.
+    void strike(const std::string& kind);
+    void succeeded(std::chrono::steady_clock::time_point began);
+
+    [[nodiscard]] bool pending() const;
+    [[nodiscard]] std::chrono::milliseconds last() const;
+    /// By kind.
+    [[nodiscard]] std::map<std::string, std::chrono::milliseconds> longest() const;
+
+  private:
+    mutable std::mutex lock_; ///< guards all that follows
+    std::optional<std::chrono::steady_clock::time_point> struck_;
+    std::chrono::milliseconds last_{};
+    std::string kind_;
+    std::map<std::string, std::chrono::milliseconds> longest_;
+};
+
+/// What all links of a run share.
+struct link_means {
+    std::string url;
+    std::string app;
+    std::chrono::milliseconds patience{60'000}; ///< with one request, all tries together
+    journal& book;
+    recovery& after_faults;
+    std::atomic<std::size_t> retries{0};
+};
+
+/// Of one device, or a program: one connection, not thread-safe.
+class link : public history::server {
+  public:
+    /// `means` outlives it.
+    link(link_means& means, std::string token);
+
+    /// Throws std::runtime_error on any answer but success that is not worth a retry, and when patience ends.
+    std::string push(const history::caller& who, const std::string& body) override;
+    std::string pull(const history::caller& who, const std::string& table, const std::string& since,
+                     bool include_own) override;
+    sync::instant now() override { return checker::now(); }
+    void pass(std::chrono::milliseconds /*time*/) override {}
+    std::optional<sync::json_value> held(const std::string& /*user*/, const std::string& /*table*/,
+                                         const std::string& /*record_id*/) override {
+        return std::nullopt;
+    }
+
+  private:
+    template<class Attempt>
+    std::string persist(Attempt attempt);
+    std::optional<std::string> try_push(const history::caller& who, const std::string& body,
+                                        const sync::json_value& parsed);
+    [[nodiscard]] end_to_end::http_client::header_lines headers_of(const history::caller& who) const;
+
+    link_means& means_;
+    std::string token_;
+    end_to_end::http_client http_;
+};
+
+} // namespace mana::checker

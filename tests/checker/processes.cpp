@@ -1,0 +1,359 @@
+#include "tests/checker/processes.hpp"
+
+#include "shared/runtime/unique_fd.hpp"
+#include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/http_client.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <libpq-fe.h>
+#include <netinet/in.h>
+#include <spawn.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace mana::checker {
+
+using namespace std::chrono_literals;
+using end_to_end::await;
+using end_to_end::required_environment;
+
+namespace {
+
+/// Memberships and billing are asked again so soon that a run sees members come and go.
+constexpr auto gate_cache = "1s";
+constexpr auto worker_count = "3";
+
+const std::string postgres_bin = "/usr/lib/postgresql/15/bin/";
+
+/// PostgreSQL refuses root: then it is the user postgres who runs it.
+std::vector<std::string> as_postgres(std::vector<std::string> command) {
+    if (::geteuid() == 0)
+        command.insert(command.begin(),
+                       {"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"});
+    return command;
+}
+
+std::string contents_of(const std::string& file) {
+    std::ostringstream text;
+    text << std::ifstream{file}.rdbuf();
+    return text.str();
+}
+
+[[noreturn]] void fail(int error, const char* what) {
+    throw std::system_error{error, std::generic_category(), what};
+}
+
+class file_actions {
+  public:
+    file_actions() { ::posix_spawn_file_actions_init(&actions_); }
+    ~file_actions() { ::posix_spawn_file_actions_destroy(&actions_); }
+    file_actions(const file_actions&) = delete;
+    file_actions& operator=(const file_actions&) = delete;
+
+    void log_to(const std::string& file) {
+        ::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, file.c_str(),
+                                           O_WRONLY | O_CREAT | O_APPEND, 0600);
+        ::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, STDERR_FILENO);
+    }
+    [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
+
+  private:
+    posix_spawn_file_actions_t actions_{};
+};
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    pointers.reserve(texts.size() + 1);
+    for (auto& text : texts) pointers.push_back(text.data());
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+std::vector<std::string> environment_with(const program::settings& wanted) {
+    std::vector<std::string> lines;
+    for (char** line = environ; *line != nullptr; ++line) {
+        const std::string text = *line;
+        if (!wanted.contains(text.substr(0, text.find('=')))) lines.push_back(text);
+    }
+    for (const auto& [name, value] : wanted) lines.push_back(std::string{name}.append("=").append(value));
+    return lines;
+}
+
+int free_port() {
+    const runtime::unique_fd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address); // the sockets API has it so
+    if (::bind(probe.get(), generic, sizeof address) != 0 || ::getsockname(probe.get(), generic, &size) != 0)
+        fail(errno, "no free port");
+    return ntohs(address.sin_port);
+}
+
+bool can_connect(const std::string& path) {
+    const runtime::unique_fd probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+std::string filled_in(std::string text, const std::map<std::string, std::string>& values) {
+    for (const auto& [name, value] : values) {
+        const auto mark = '@' + name + '@';
+        for (auto at = text.find(mark); at != std::string::npos; at = text.find(mark, at + value.size()))
+            text.replace(at, mark.size(), value);
+    }
+    return text;
+}
+
+std::string nginx_program() {
+    for (const auto* path : {"/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"})
+        if (std::filesystem::exists(path)) return path;
+    throw std::runtime_error("there is no nginx");
+}
+
+} // namespace
+
+program::program(const std::vector<std::string>& command, const settings& environment,
+                 const std::string& log_file) {
+    auto words = command;
+    auto with_mark = environment;
+    // The mark by which ./dev finds what it must end, should this process be killed.
+    with_mark["MANA_SYNC_INSTANCE"] = required_environment("MANA_TEST_RUN_DIR");
+    auto lines = environment_with(with_mark);
+    file_actions actions;
+    actions.log_to(log_file);
+    const int error = ::posix_spawnp(&pid_, words.front().c_str(), actions.get(), nullptr,
+                                     pointers_to(words).data(), pointers_to(lines).data());
+    if (error != 0) fail(error, words.front().c_str());
+}
+
+program::~program() {
+    if (ended()) return;
+    signal(SIGTERM);
+    if (!await([this] { return ended(); }, 5s)) kill();
+}
+
+std::vector<pid_t> program::children() const {
+    const auto pid = std::to_string(pid_);
+    std::istringstream children{contents_of("/proc/" + pid + "/task/" + pid + "/children")};
+    std::vector<pid_t> all;
+    for (pid_t child = 0; children >> child;)
+        if (end_to_end::is_alive(child)) all.push_back(child);
+    return all;
+}
+
+void program::signal(int number) const {
+    if (!ended_) ::kill(pid_, number);
+}
+
+void program::kill() {
+    signal(SIGKILL);
+    if (!ended_) ::waitpid(pid_, &status_, 0);
+    ended_ = true;
+}
+
+bool program::ended() {
+    if (!ended_ && ::waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
+    return ended_;
+}
+
+bool program::succeeded() {
+    return await([this] { return ended(); }, 60s) && WIFEXITED(status_) && WEXITSTATUS(status_) == 0;
+}
+
+processes::processes(bool own_postgres) : name_(end_to_end::fresh("checker")), port_(free_port()) {
+    if (own_postgres) {
+        copy_postgres();
+        start_postgres();
+    }
+    start_redis();
+    start_master();
+    start_hub();
+    start_nginx();
+}
+
+// All are asked at once, and waited for in the other order than they started. Whoever is still connected to
+// PostgreSQL is not waited for, and Redis keeps nothing.
+processes::~processes() {
+    for (const auto* one : {&nginx_, &hub_, &master_})
+        if (*one) (*one)->signal(SIGTERM);
+    nginx_.reset();
+    hub_.reset();
+    master_.reset();
+    if (redis_) redis_->kill();
+    if (postgres_) postgres_->signal(SIGINT);
+}
+
+std::string processes::url() const {
+    return "http://127.0.0.1:" + std::to_string(port_);
+}
+
+program::settings processes::program_settings() const {
+    auto settings = end_to_end::hub_settings(folder_);
+    const auto identity = required_environment("MANA_TEST_IDENTITY_URL");
+    auto& database = settings["DATABASE_URL"] = database_url("MANA_TEST_DATABASE_URL");
+    database +=
+        (database.find('?') == std::string::npos ? "?application_name=" : "&application_name=") + name_;
+    settings["REDIS_URL"] = "unix://" + folder_.file("redis.sock");
+    settings["MANA_AUTH_URL"] = settings["MANA_CREDITS_URL"] = identity;
+    settings["GATE_CACHE"] = gate_cache;
+    settings["WORKERS"] = worker_count;
+    settings["MAX_REQUESTS"] = "0"; // a run is faster than any user
+    return settings;
+}
+
+void processes::copy_postgres() {
+    const auto log = folder_.file("copy.log");
+    const auto ran = [&](const std::vector<std::string>& command) {
+        return program{command, {}, log}.succeeded();
+    };
+    const auto folder = postgres_folder_.file("");
+    const bool copied =
+        (::geteuid() != 0 || ran({"chown", "postgres", folder})) &&
+        ran(as_postgres({postgres_bin + "pg_basebackup", "--checkpoint=fast", "--no-sync", "-D",
+                         folder + "data", "-d", required_environment("MANA_TEST_SUPERUSER_URL")}));
+    if (!copied) throw std::runtime_error("a copy of PostgreSQL: " + log_of("copy"));
+}
+
+// Without fsync: a stop of the program, unlike one of the host, loses nothing of what was written.
+void processes::start_postgres() {
+    const auto folder = postgres_folder_.file("");
+    postgres_ = std::make_unique<program>(
+        as_postgres({postgres_bin + "postgres", "-D", folder + "data", "-c", "listen_addresses=", "-c",
+                     "port=5432", "-c", "unix_socket_directories=" + folder, "-c", "max_connections=200",
+                     "-c", "timezone=UTC", "-c", "fsync=off"}),
+        program::settings{}, folder_.file("postgres.log"));
+    const auto url = superuser_url();
+    const bool up = await([&] { return postgres_->ended() || PQping(url.c_str()) == PQPING_OK; }, 30s) &&
+                    !postgres_->ended();
+    if (!up) throw std::runtime_error("postgres: " + log_of("postgres"));
+}
+
+void processes::restart_postgres() {
+    postgres_->signal(SIGQUIT);
+    if (!await([this] { return postgres_->ended(); }, 10s)) postgres_->kill();
+    start_postgres();
+}
+
+std::string processes::database_url(const char* variable) const {
+    auto url = required_environment(variable);
+    if (!postgres_) return url;
+    return url.substr(0, url.find('?')) + "?host=" + postgres_folder_.file("") + "&port=5432";
+}
+
+void processes::start_redis() {
+    const auto socket = folder_.file("redis.sock");
+    redis_ = std::make_unique<program>(
+        std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "",
+                                 "--appendonly", "no", "--daemonize", "no", "--dir", folder_.file("")},
+        program::settings{}, folder_.file("redis.log"));
+    if (!await([&] { return can_connect(socket); })) throw std::runtime_error("redis: " + log_of("redis"));
+}
+
+// Workers that were left behind may hold the socket for a moment: then the new master ends at its start.
+void processes::start_master() {
+    const auto up = [this] {
+        if (!master_ || master_->ended())
+            master_ = std::make_unique<program>(
+                std::vector<std::string>{required_environment("MANA_TEST_WORKER_PROGRAM")},
+                program_settings(), folder_.file("worker.log"));
+        return await([this] { return master_->ended() || master_->children().size() >= 3; }, 2s) &&
+               !master_->ended() && can_connect(folder_.file("worker.sock"));
+    };
+    if (!await(up, 15s)) throw std::runtime_error("worker: " + log_of("worker"));
+}
+
+void processes::start_hub() {
+    const auto up = [this] {
+        if (!hub_ || hub_->ended())
+            hub_ = std::make_unique<program>(
+                std::vector<std::string>{required_environment("MANA_TEST_HUB_PROGRAM")}, program_settings(),
+                folder_.file("hub.log"));
+        return can_connect(folder_.file("hub.sock"));
+    };
+    if (!await(up, 15s)) throw std::runtime_error("hub: " + log_of("hub"));
+}
+
+void processes::write_nginx_files() {
+    const std::filesystem::path templates = required_environment("MANA_TEST_NGINX_TEMPLATE_DIR");
+    const std::filesystem::path target = folder_.file("nginx");
+    std::filesystem::create_directories(target / "snippets");
+    std::filesystem::create_directories(folder_.file("log"));
+    const std::map<std::string, std::string> values{{"USER", ::geteuid() == 0 ? "user root;" : ""},
+                                                    {"USER_RATE", "100000r/s"},
+                                                    {"RUN_DIR", folder_.file("")},
+                                                    {"PORT", std::to_string(port_)},
+                                                    {"WORKER_SOCKET", folder_.file("worker.sock")},
+                                                    {"HUB_SOCKET", folder_.file("hub.sock")},
+                                                    {"MAP_DIR", target},
+                                                    {"ACCESS_LOG", folder_.file("log/access.log")}};
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(templates)) {
+        auto to = target / std::filesystem::relative(entry.path(), templates);
+        if (to.extension() == ".in") to.replace_extension();
+        if (to.extension() == ".conf") std::ofstream{to} << filled_in(contents_of(entry.path()), values);
+    }
+}
+
+void processes::start_nginx() {
+    write_nginx_files();
+    const auto prefix = folder_.file("nginx");
+    nginx_ = std::make_unique<program>(std::vector<std::string>{nginx_program(), "-p", prefix, "-e", "stderr",
+                                                                "-c", prefix + "/dev-nginx.conf"},
+                                       program::settings{}, folder_.file("nginx.log"));
+    const bool up =
+        await([this] { return nginx_->ended() || (answers("/health") && answers("/sync/x/pull")); });
+    if (!up || nginx_->ended()) throw std::runtime_error("nginx: " + log_of("nginx"));
+}
+
+/// Anything but nginx's own 503.
+bool processes::answers(const std::string& path) const {
+    try {
+        return end_to_end::http_client{url()}.get(path).status < 500;
+    } catch (const std::runtime_error&) {
+        return false;
+    }
+}
+
+void processes::restart_master() {
+    master_->kill();
+    start_master();
+}
+
+void processes::restart_hub() {
+    hub_->kill();
+    start_hub();
+}
+
+void processes::restart_redis() {
+    redis_->kill();
+    start_redis();
+}
+
+void processes::reload_nginx() const {
+    nginx_->signal(SIGHUP);
+}
+
+std::string processes::log_of(const std::string& part) const {
+    constexpr std::size_t most = 2'000;
+    const auto log = contents_of(folder_.file(part + ".log"));
+    return log.size() > most ? log.substr(log.size() - most) : log;
+}
+
+} // namespace mana::checker

@@ -1,0 +1,70 @@
+// Whether all that hold a record hold the same, and what the claims allow.
+#pragma once
+
+#include "tests/checker/database.hpp"
+#include "tests/checker/journal.hpp"
+#include "tests/checker/run.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace mana::checker {
+
+class verdict {
+  public:
+    /// `kept`: the server's own state; null where it is out of reach. All that is named outlives this.
+    verdict(run& of, const outside& services, const journal& book, database* kept, const std::string& app);
+
+    /// When every device has settled. Throws where the server can't be asked.
+    void judge();
+
+    [[nodiscard]] bool all_is_well() const { return faults_ == 0; }
+    [[nodiscard]] std::size_t comparisons() const { return comparisons_; }
+    [[nodiscard]] std::size_t log_rows() const { return log_.size(); }
+    [[nodiscard]] std::size_t faults() const { return faults_; }
+    /// How long after the devices had settled a follower was still told something.
+    [[nodiscard]] std::chrono::milliseconds followers_after() const { return followers_after_; }
+    /// The first faults, and the story of the first record that has one; lines.
+    [[nodiscard]] const std::vector<std::string>& lines() const { return lines_; }
+
+  private:
+    struct holder {
+        std::string who;
+        sync::json_value record;
+    };
+    using record_names = std::vector<std::string>;
+
+    [[nodiscard]] record_names shown_to(int user) const;
+    [[nodiscard]] record_names hidden_from(int user) const;
+    void await_follower(int user, const history::device& fresh,
+                        std::chrono::steady_clock::time_point settled);
+    void judge_user(int user, const history::device& fresh);
+    void judge_record(int user, const std::string& record, const history::device& fresh);
+    void judge_claims(const std::string& record, const sync::json_value& held);
+    void judge_state(const std::string& record, const std::string& scope, std::vector<holder>& holders);
+    void judge_log();
+    void fault(const std::string& record, const std::string& what);
+    void tell_story(const std::string& record, const std::vector<holder>& holders);
+    [[nodiscard]] std::string scope_of(int user, const std::string& record) const;
+
+    run& run_;
+    const outside& services_;
+    const journal& book_;
+    database* kept_;
+    const std::string app_;
+    std::multimap<std::string, database::state> states_;
+    std::vector<database::log_row> log_;
+    std::map<std::string, std::string> space_of_; ///< by record
+
+    std::size_t comparisons_ = 0;
+    std::size_t faults_ = 0;
+    std::chrono::milliseconds followers_after_{};
+    std::vector<std::string> lines_;
+    bool story_told_ = false;
+};
+
+} // namespace mana::checker
