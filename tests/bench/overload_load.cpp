@@ -38,7 +38,7 @@ struct options {
     std::string identity;
     int users = 400; // so that none meets nginx's limit for one user
     int connections = 1'000;
-    int seconds = 5;
+    int seconds = 15;
     int rounds = 3;
 };
 
