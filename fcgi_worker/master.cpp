@@ -109,7 +109,7 @@ worker_seat& master::free_seat() const {
                                    [&](const slot& s) { return s.taken && s.taken->seat == &seat; }) ||
                std::ranges::any_of(leavers_, [&](const leaver& l) { return l.who.seat == &seat; });
     };
-    return *std::ranges::find_if_not(board_.seats(), is_taken);
+    return *std::ranges::find_if_not(board_.items(), is_taken);
 }
 
 void master::become_worker(pid_t master_pid, worker_seat& seat) {

@@ -2,12 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <functional>
-#include <new>
 #include <string>
-#include <sys/mman.h>
-#include <system_error>
 
 namespace mana::fcgi_worker {
 namespace {
@@ -17,27 +13,16 @@ using std::chrono::nanoseconds;
 constexpr std::size_t rows = 2;
 constexpr std::int64_t farthest_ahead = nanoseconds{request_rate::ahead_at_most}.count();
 
-// A page of zeros is a page of cells of which nothing is paid for.
-void* shared_zeros(std::size_t bytes) {
-    void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::system_error{errno, std::generic_category(), "mmap"};
-    return memory;
-}
-
 } // namespace
 
 request_rate::request_rate(unsigned a_second)
-    : cost_{a_second == 0 ? 0 : nanoseconds{std::chrono::seconds{1}}.count() / a_second},
-      cells_{static_cast<cell*>(shared_zeros(rows * row_cells * sizeof(cell))), rows * row_cells} {}
-
-request_rate::~request_rate() {
-    ::munmap(cells_.data(), cells_.size_bytes());
-}
+    : cost_{a_second == 0 ? 0 : nanoseconds{std::chrono::seconds{1}}.count() / a_second}, cells_{rows *
+                                                                                                 row_cells} {}
 
 request_rate::cell& request_rate::cell_of(std::string_view user, std::size_t row) {
     const std::array<char, 1> salt{static_cast<char>('a' + row)};
     const auto hash = std::hash<std::string>{}(std::string{salt.data(), salt.size()}.append(user));
-    return cells_[row * row_cells + hash % row_cells];
+    return cells_.items()[row * row_cells + hash % row_cells];
 }
 
 std::optional<std::chrono::milliseconds> request_rate::refuse(std::string_view user, clock::time_point now) {

@@ -2,11 +2,12 @@
 // the host in memory that they share.
 #pragma once
 
+#include "fcgi_worker/shared_array.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 namespace mana::fcgi_worker {
@@ -26,9 +27,6 @@ class request_rate {
 
     // 0: no limit. Throws std::system_error where there is no memory.
     explicit request_rate(unsigned a_second);
-    request_rate(const request_rate&) = delete;
-    request_rate& operator=(const request_rate&) = delete;
-    ~request_rate();
 
     // Counts a request, and gives nothing; or refuses it, and says when one will be taken again.
     [[nodiscard]] std::optional<std::chrono::milliseconds> refuse(std::string_view user,
@@ -43,8 +41,8 @@ class request_rate {
 
     [[nodiscard]] cell& cell_of(std::string_view user, std::size_t row);
 
-    const std::int64_t cost_; // of one request; 0: no limit
-    std::span<cell> cells_;
+    const std::int64_t cost_;        // of one request; 0: no limit
+    const shared_array<cell> cells_; // each 0 at first: nothing is paid for
 };
 
 } // namespace mana::fcgi_worker

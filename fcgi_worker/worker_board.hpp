@@ -4,13 +4,12 @@
 // single values, lock-free, by the steady clock, which is one for all processes.
 #pragma once
 
+#include "fcgi_worker/shared_array.hpp"
+
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <span>
 
 namespace mana::fcgi_worker {
 
@@ -36,22 +35,6 @@ class worker_seat {
     std::atomic<bool> serves_{false};         // has been idle since prepare()
 };
 
-class worker_board {
-  public:
-    // Throws std::system_error.
-    explicit worker_board(std::size_t seats);
-
-    // Stays where it is, in the master and in its children, for as long as the board does.
-    [[nodiscard]] std::span<worker_seat> seats() const noexcept {
-        return {seats_.get(), seats_.get_deleter().count};
-    }
-
-  private:
-    struct unmap {
-        std::size_t count;
-        void operator()(worker_seat* seats) const noexcept;
-    };
-    std::unique_ptr<worker_seat, unmap> seats_;
-};
+using worker_board = shared_array<worker_seat>;
 
 } // namespace mana::fcgi_worker
