@@ -93,6 +93,7 @@ disable_units() { # PACKAGE...
             *) continue ;;
         esac
         as_root update-rc.d "$unit" disable
-        as_root deb-systemd-helper disable "$unit.service"
+        # It refuses whoever is not dpkg, and dpkg's scripts say who they are by this variable.
+        as_root env DPKG_MAINTSCRIPT_PACKAGE="$package" deb-systemd-helper disable "$unit.service"
     done
 }
