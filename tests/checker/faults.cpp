@@ -17,8 +17,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::array every_kind{fault::worker,   fault::master, fault::hub,    fault::postgres_connections,
-                                fault::postgres, fault::redis,  fault::freeze, fault::nginx};
+struct named_kind {
+    fault kind;
+    const char* name;
+};
+constexpr std::array every_kind{
+    named_kind{fault::worker, "worker"},     named_kind{fault::master, "master"},
+    named_kind{fault::hub, "hub"},           named_kind{fault::postgres_connections, "postgres-connections"},
+    named_kind{fault::postgres, "postgres"}, named_kind{fault::redis, "redis"},
+    named_kind{fault::freeze, "freeze"},     named_kind{fault::nginx, "nginx"}};
+
 constexpr int times_each = 2;
 /// When the work has come to its limit, nobody may be left to push.
 constexpr auto longest_wait_for_recovery = 500ms;
@@ -39,37 +47,40 @@ class stopped {
 } // namespace
 
 const char* to_text(fault kind) {
-    switch (kind) {
-    case fault::worker:
-        return "worker";
-    case fault::master:
-        return "master";
-    case fault::hub:
-        return "hub";
-    case fault::postgres_connections:
-        return "postgres-connections";
-    case fault::postgres:
-        return "postgres";
-    case fault::redis:
-        return "redis";
-    case fault::freeze:
-        return "freeze";
-    case fault::nginx:
-        break;
-    }
-    return "nginx";
+    return std::ranges::find(every_kind, kind, &named_kind::kind)->name;
+}
+
+std::string names_of_faults() {
+    std::string names;
+    for (const auto& one : every_kind) names += (names.empty() ? "" : ", ") + std::string(one.name);
+    return names;
 }
 
 std::vector<fault> parse_faults(const std::string& list) {
-    if (list == "all") return {every_kind.begin(), every_kind.end()};
     std::vector<fault> kinds;
+    if (list == "all") {
+        for (const auto& one : every_kind)
+            if (lacking_for(one.kind).empty()) kinds.push_back(one.kind);
+        return kinds;
+    }
     std::istringstream names{list};
     for (std::string name; std::getline(names, name, ',');) {
-        const auto* const found = std::ranges::find(every_kind, name, to_text);
+        const auto* const found = std::ranges::find(every_kind, name, &named_kind::name);
         if (found == every_kind.end()) throw std::invalid_argument("there is no fault '" + name + "'");
-        kinds.push_back(*found);
+        if (const auto lacking = lacking_for(found->kind); !lacking.empty())
+            throw std::invalid_argument("for the fault '" + name + "' this machine lacks " + lacking);
+        kinds.push_back(found->kind);
     }
     return kinds;
+}
+
+needs needs_of(const std::vector<fault>& kinds) {
+    const auto has = [&](fault kind) { return std::ranges::find(kinds, kind) != kinds.end(); };
+    return {.postgres = has(fault::postgres)};
+}
+
+std::string lacking_for(fault /*kind*/) {
+    return {};
 }
 
 fault_schedule::fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int changes, processes& on,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "tests/checker/link.hpp"
-#include "tests/checker/processes.hpp"
+#include "tests/checker/parts/processes.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -17,8 +17,13 @@ namespace mana::checker {
 
 enum class fault { worker, master, hub, postgres_connections, postgres, redis, freeze, nginx };
 const char* to_text(fault kind);
-/// Names separated by commas, "all", or none. Throws std::invalid_argument on another one.
+std::string names_of_faults(); ///< all, commas between
+/// Names separated by commas, "all" (that this machine has the means for), or none. Throws
+/// std::invalid_argument on another one.
 std::vector<fault> parse_faults(const std::string& list);
+needs needs_of(const std::vector<fault>& kinds);
+/// What this machine lacks for faults of that kind, in a few words; empty: nothing.
+std::string lacking_for(fault kind);
 
 class fault_schedule {
   public:

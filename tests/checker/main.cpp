@@ -4,8 +4,8 @@
 #include "tests/checker/faults.hpp"
 #include "tests/checker/journal.hpp"
 #include "tests/checker/outside.hpp"
+#include "tests/checker/parts/processes.hpp"
 #include "tests/checker/plan.hpp"
-#include "tests/checker/processes.hpp"
 #include "tests/checker/run.hpp"
 #include "tests/checker/verdict.hpp"
 #include "tests/end_to_end/environment.hpp"
@@ -60,7 +60,7 @@ struct server_parts {
     server_parts(const options& wanted, const std::vector<fault>& faults)
         : url{wanted.url}, token_url{wanted.token_url} {
         if (!url.empty()) return;
-        own = std::make_unique<processes>(std::ranges::find(faults, fault::postgres) != faults.end());
+        own = std::make_unique<processes>(needs_of(faults));
         url = own->url();
         token_url = mana::end_to_end::required_environment("MANA_TEST_IDENTITY_URL");
     }
@@ -187,9 +187,7 @@ int read_options(int argc, char** argv, options& wanted) {
     auto* spaces =
         app.add_option("--spaces", wanted.size.spaces, "Shared by users")->check(CLI::Range(0, 50));
     app.add_option("--threads", wanted.threads)->capture_default_str()->check(CLI::Range(1, 200));
-    app.add_option("--faults", wanted.faults,
-                   "all, or some of worker, master, hub, postgres-connections, postgres, redis, freeze, "
-                   "nginx; commas between");
+    app.add_option("--faults", wanted.faults, "all, or some of " + names_of_faults() + "; commas between");
     auto* url = app.add_option("--url", wanted.url,
                                "Any server, without faults, in place of parts of the checker's own");
     auto* token_url =

@@ -31,7 +31,7 @@ private_stack() { # [LOG_LEVEL]
 test_all() { # CTEST_ARG...
     use_instance test
     lock_instance
-    install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}"
+    install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${checker_packages[@]}"
     fetch_node_packages
     build_release
     build_asan
@@ -88,7 +88,7 @@ bench() { # [hub|overload|spaces] ARG...
 check() { # ARG...
     use_instance checker
     lock_instance
-    install_packages "${build_packages[@]}" "${run_packages[@]}"
+    install_packages "${build_packages[@]}" "${run_packages[@]}" "${checker_packages[@]}"
     build_release
     private_stack
     "$root/build/tests/checker" "$@"

@@ -9,6 +9,9 @@ run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl p
 test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc systemd openssl prometheus nodejs pgbouncer
     spin)
 
+# For the checker's faults: a network to cut, a clock to set back.
+checker_packages=(iproute2 nftables libfaketime)
+
 policy=/usr/sbin/policy-rc.d
 policy_saved=/usr/sbin/policy-rc.d.before-mana-sync
 cluster_dir=/etc/postgresql-common/createcluster.d

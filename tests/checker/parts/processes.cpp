@@ -1,4 +1,4 @@
-#include "tests/checker/processes.hpp"
+#include "tests/checker/parts/processes.hpp"
 
 #include "shared/runtime/unique_fd.hpp"
 #include "tests/end_to_end/environment.hpp"
@@ -6,22 +6,18 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <libpq-fe.h>
 #include <netinet/in.h>
-#include <spawn.h>
 #include <sstream>
 #include <stdexcept>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -53,46 +49,6 @@ std::string contents_of(const std::string& file) {
     return text.str();
 }
 
-[[noreturn]] void fail(int error, const char* what) {
-    throw std::system_error{error, std::generic_category(), what};
-}
-
-class file_actions {
-  public:
-    file_actions() { ::posix_spawn_file_actions_init(&actions_); }
-    ~file_actions() { ::posix_spawn_file_actions_destroy(&actions_); }
-    file_actions(const file_actions&) = delete;
-    file_actions& operator=(const file_actions&) = delete;
-
-    void log_to(const std::string& file) {
-        ::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, file.c_str(),
-                                           O_WRONLY | O_CREAT | O_APPEND, 0600);
-        ::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, STDERR_FILENO);
-    }
-    [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
-
-  private:
-    posix_spawn_file_actions_t actions_{};
-};
-
-std::vector<char*> pointers_to(std::vector<std::string>& texts) {
-    std::vector<char*> pointers;
-    pointers.reserve(texts.size() + 1);
-    for (auto& text : texts) pointers.push_back(text.data());
-    pointers.push_back(nullptr);
-    return pointers;
-}
-
-std::vector<std::string> environment_with(const program::settings& wanted) {
-    std::vector<std::string> lines;
-    for (char** line = environ; *line != nullptr; ++line) {
-        const std::string text = *line;
-        if (!wanted.contains(text.substr(0, text.find('=')))) lines.push_back(text);
-    }
-    for (const auto& [name, value] : wanted) lines.push_back(std::string{name}.append("=").append(value));
-    return lines;
-}
-
 int free_port() {
     const runtime::unique_fd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockaddr_in address{};
@@ -101,7 +57,7 @@ int free_port() {
     socklen_t size = sizeof address;
     auto* const generic = reinterpret_cast<sockaddr*>(&address); // the sockets API has it so
     if (::bind(probe.get(), generic, sizeof address) != 0 || ::getsockname(probe.get(), generic, &size) != 0)
-        fail(errno, "no free port");
+        throw std::system_error{errno, std::generic_category(), "no free port"};
     return ntohs(address.sin_port);
 }
 
@@ -130,56 +86,9 @@ std::string nginx_program() {
 
 } // namespace
 
-program::program(const std::vector<std::string>& command, const settings& environment,
-                 const std::string& log_file) {
-    auto words = command;
-    auto with_mark = environment;
-    // The mark by which ./dev finds what it must end, should this process be killed.
-    with_mark["MANA_SYNC_INSTANCE"] = required_environment("MANA_TEST_RUN_DIR");
-    auto lines = environment_with(with_mark);
-    file_actions actions;
-    actions.log_to(log_file);
-    const int error = ::posix_spawnp(&pid_, words.front().c_str(), actions.get(), nullptr,
-                                     pointers_to(words).data(), pointers_to(lines).data());
-    if (error != 0) fail(error, words.front().c_str());
-}
-
-program::~program() {
-    if (ended()) return;
-    signal(SIGTERM);
-    if (!await([this] { return ended(); }, 5s)) kill();
-}
-
-std::vector<pid_t> program::children() const {
-    const auto pid = std::to_string(pid_);
-    std::istringstream children{contents_of("/proc/" + pid + "/task/" + pid + "/children")};
-    std::vector<pid_t> all;
-    for (pid_t child = 0; children >> child;)
-        if (end_to_end::is_alive(child)) all.push_back(child);
-    return all;
-}
-
-void program::signal(int number) const {
-    if (!ended_) ::kill(pid_, number);
-}
-
-void program::kill() {
-    signal(SIGKILL);
-    if (!ended_) ::waitpid(pid_, &status_, 0);
-    ended_ = true;
-}
-
-bool program::ended() {
-    if (!ended_ && ::waitpid(pid_, &status_, WNOHANG) == pid_) ended_ = true;
-    return ended_;
-}
-
-bool program::succeeded() {
-    return await([this] { return ended(); }, 60s) && WIFEXITED(status_) && WEXITSTATUS(status_) == 0;
-}
-
-processes::processes(bool own_postgres) : name_(end_to_end::fresh("checker")), port_(free_port()) {
-    if (own_postgres) {
+processes::processes(const needs& of_faults)
+    : needs_(of_faults), name_(end_to_end::fresh("checker")), port_(free_port()) {
+    if (needs_.postgres) {
         copy_postgres();
         start_postgres();
     }

@@ -2,9 +2,9 @@
 // its socket in a scratch folder, over the PostgreSQL and the identity service of the tests' stack.
 #pragma once
 
+#include "tests/checker/parts/program.hpp"
 #include "tests/end_to_end/worker_process.hpp"
 
-#include <map>
 #include <memory>
 #include <string>
 #include <sys/types.h>
@@ -12,40 +12,16 @@
 
 namespace mana::checker {
 
-/// A program that is killed at the latest by the destructor. Its children are its own to end.
-class program {
-  public:
-    using settings = std::map<std::string, std::string>;
-
-    /// `environment` is on top of this process's own. What it writes goes to the end of `log_file`. Throws
-    /// std::system_error.
-    program(const std::vector<std::string>& command, const settings& environment,
-            const std::string& log_file);
-    ~program();
-    program(const program&) = delete;
-    program& operator=(const program&) = delete;
-
-    [[nodiscard]] pid_t pid() const { return pid_; }
-    [[nodiscard]] std::vector<pid_t> children() const;
-    void signal(int number) const;
-    /// SIGKILL, and its end.
-    void kill();
-    [[nodiscard]] bool ended();
-    /// Whether it ended with success; false too where it is not over within a minute.
-    [[nodiscard]] bool succeeded();
-
-  private:
-    pid_t pid_ = -1;
-    bool ended_ = false;
-    int status_ = -1;
+/// What the faults of a run need of the parts.
+struct needs {
+    bool postgres = false; ///< a copy of the stack's PostgreSQL as it is now, which faults may strike too
 };
 
 /// Not thread-safe: one thread at a time strikes and mends.
 class processes {
   public:
-    /// Starts all; throws std::runtime_error where one does not come up. `own_postgres`: a copy of the
-    /// stack's PostgreSQL as it is now, which faults may strike too.
-    explicit processes(bool own_postgres);
+    /// Starts all; throws std::runtime_error where one does not come up.
+    explicit processes(const needs& of_faults);
     ~processes();
     processes(const processes&) = delete;
     processes& operator=(const processes&) = delete;
@@ -83,6 +59,7 @@ class processes {
     [[nodiscard]] bool answers(const std::string& path) const;
     [[nodiscard]] program::settings program_settings() const;
 
+    const needs needs_;
     end_to_end::scratch_folder folder_;
     end_to_end::scratch_folder postgres_folder_; ///< its user's own, who may be another one
     const std::string name_;
