@@ -56,6 +56,11 @@ std::optional<names> read_memberships(std::string_view body) {
     return spaces;
 }
 
+/// Of what lies ahead nobody knows how long ago it was said: PostgreSQL's clock was set back since.
+bool is_fresh(std::chrono::milliseconds age, std::chrono::milliseconds kept) {
+    return age >= age.zero() && age < kept;
+}
+
 } // namespace
 
 user_gate::user_gate(user_gate_settings settings)
@@ -125,11 +130,11 @@ store::user_standing user_gate::read_standing(const std::string& user, known& en
     auto last =
         tables.run(until, [&](store::connection& on) { return store::read_standing(on, user, until); });
     const auto now = clock::now();
-    if (last.sync_active && last.sync_active->age < settings_.kept) {
+    if (last.sync_active && is_fresh(last.sync_active->age, settings_.kept)) {
         entry.active = last.sync_active->said;
         entry.active_until = now + (settings_.kept - last.sync_active->age);
     }
-    if (last.spaces && last.spaces->age < settings_.kept) {
+    if (last.spaces && is_fresh(last.spaces->age, settings_.kept)) {
         entry.spaces = last.spaces->said;
         entry.spaces_until = now + (settings_.kept - last.spaces->age);
     }

@@ -16,7 +16,7 @@ namespace mana::store {
 template<class Fact>
 struct heard {
     Fact said{};
-    std::chrono::milliseconds age{};
+    std::chrono::milliseconds age{}; ///< by PostgreSQL's clock; below zero where that was set back since
 };
 
 struct user_standing {

@@ -10,6 +10,8 @@
 #include <boost/json/serialize.hpp>
 #include <chrono>
 #include <gtest/gtest.h>
+#include <libpq-fe.h>
+#include <memory>
 #include <string>
 
 namespace mana::end_to_end {
@@ -301,6 +303,47 @@ TEST_F(failing_services, who_leaves_a_space_sees_it_no_more_once_the_answer_is_o
     EXPECT_TRUE(await([&] { return server_changes(json::parse(pull("").body)).empty(); }));
     const auto answer = json::parse(push({in_space(insert_of("t2", {{"n", 1}}, now), space)}).body);
     EXPECT_EQ(answer.at("rejected").at(0).at("code"), "not_a_member");
+}
+
+struct finish_connection {
+    void operator()(PGconn* conn) const { PQfinish(conn); }
+};
+struct clear_result {
+    void operator()(PGresult* result) const { PQclear(result); }
+};
+
+// What is known of a user was said an hour from now, as it looks when PostgreSQL's clock was set back.
+bool set_clock_back(const std::string& user) {
+    const std::unique_ptr<PGconn, finish_connection> conn{
+        PQconnectdb(required_environment("MANA_TEST_OWNER_URL").c_str())};
+    const char* const values[] = {user.c_str()};
+    const std::unique_ptr<PGresult, clear_result> result{
+        PQexecParams(conn.get(),
+                     "update sync_users set spaces_at = spaces_at + interval '1 hour', "
+                     "sync_active_at = sync_active_at + interval '1 hour' where user_id = $1",
+                     1, nullptr, values, nullptr, nullptr, 0)};
+    return std::string{PQcmdTuples(result.get())} == "1";
+}
+
+TEST_F(failing_services, what_was_said_before_the_clock_was_set_back_is_asked_anew) {
+    around.join(user, {space});
+    {
+        worker_process told{folder, settings};
+        ASSERT_TRUE(told.await_ready());
+        ASSERT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 200);
+    }
+    ASSERT_TRUE(set_clock_back(user));
+    around.join(user, {});
+    {
+        worker_process worker{folder, settings};
+        ASSERT_TRUE(worker.await_ready());
+        EXPECT_TRUE(server_changes(json::parse(pull("").body)).empty());
+    }
+    ASSERT_TRUE(set_clock_back(user));
+    around.deactivate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 402);
 }
 
 TEST_F(failing_services, answers_that_make_no_sense_count_as_none) {
