@@ -21,6 +21,7 @@ struct pending_write {
     bool folded = false; ///< another write of this push to the same field counts instead
 
     [[nodiscard]] bool untimed() const { return !given.at; }
+    [[nodiscard]] bool capped() const { return given.at && compared < *given.at; }
 };
 
 /// A change with its home. Pointers into `records` stay good: a map's nodes do not move.
@@ -150,11 +151,16 @@ class push_merge {
 
     /// Strictly later wins. A tie stays, and so does the same claim again, however it was capped; within one
     /// push the later in order wins (rule 3).
+    ///
+    /// A capped one meets something not earlier where both came in the same moment, or where the database's
+    /// clock was set back between them. Then the claims themselves decide: its author holds what it wrote
+    /// with the time that it claimed, and takes nothing that is shown with an earlier one.
     static bool beats(const pending_write& write, const held_field& held) {
         if (write.untimed()) return false;
         const bool repeated = write.given.at == held.claimed && !held.fresh;
         if (repeated) return false;
-        return write.compared > held.compared || (write.compared == held.compared && held.fresh);
+        if (write.compared > held.compared || (write.compared == held.compared && held.fresh)) return true;
+        return write.capped() && *write.given.at > held.shown;
     }
 
     static bool beats_tombstone(const pending_write& write, const record_state& record) {
@@ -281,6 +287,9 @@ class push_merge {
         const instant claim = given.at.value_or(terms_.receipt);
         const auto latest = latest_shown(record, given.field);
         const instant shown = latest && claim <= *latest ? *latest + next_instant : claim;
+        // What it beat stays beaten when it is sent again.
+        const auto before = record.fields.find(given.field);
+        if (before != record.fields.end()) write.compared = std::max(write.compared, before->second.compared);
         held_field held{given.value,  given.at,       write.compared, shown, std::nullopt,
                         author_.user, author_.client, true,           true};
         if (given.from_insert) held.hold = held_by_an_inserter();

@@ -190,6 +190,18 @@ TEST_F(merge, a_claim_far_ahead_compares_as_a_day_after_its_receipt) {
     EXPECT_EQ(shown("f"), "2036-01-31T09:00:00.001Z");
 }
 
+TEST_F(merge, of_claims_too_far_ahead_the_later_one_wins_though_the_clock_was_set_back) {
+    const auto earlier = R"("f":{"value":1,"at":"2036-01-31T09:00:00.000Z"})";
+    const auto later = R"("f":{"value":2,"at":"2036-01-31T09:00:01.000Z"})";
+    push("A", "10:00", update(earlier));
+    push("B", "09:00", update(later));
+    EXPECT_EQ(value("f"), "2") << "B holds it with a time later than A's, and would take no other";
+    EXPECT_EQ(shown("f"), "2036-01-31T09:00:01.000Z");
+    EXPECT_TRUE(push("A", "09:30", update(earlier)).rows.empty())
+        << "what was beaten stays so when it is sent again";
+    EXPECT_TRUE(push("B", "09:30", update(later)).rows.empty()) << "the same claim again is a tie";
+}
+
 TEST_F(merge, a_claim_within_the_skew_is_not_capped) {
     EXPECT_EQ(push("A", "09:00", update(R"("f":{"value":1,"at":"2026-02-01T09:00:00.000Z"})")).capped, 0U);
 }
