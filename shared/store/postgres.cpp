@@ -18,6 +18,11 @@ constexpr statement begin_statement{"begin", "begin"};
 constexpr statement commit_statement{"commit", "commit"};
 constexpr statement rollback_statement{"rollback", "rollback"};
 
+// A worker whose host lost its power or its network leaves a transaction behind, and with it the locks of its
+// scopes: without a limit PostgreSQL would notice after hours. Less than a push waits for a lock, with all its
+// tries, so that whoever waits for a vanished one is still served.
+constexpr std::chrono::milliseconds longest_silence{3'000};
+
 // Local to the transaction, as PgBouncer's transaction pooling needs. Planning is steered towards index
 // walks: every statement of ours looks up few rows by key, and a plan made while a table was small must not
 // become a scan of it.
@@ -27,6 +32,8 @@ select set_config('app.current_user_id', $1, true),
        set_config('statement_timeout', $3, true),
        set_config('lock_timeout', $4, true),
        set_config('application_name', $5, true),
+       set_config('idle_in_transaction_session_timeout', $6, true),
+       set_config('tcp_user_timeout', $6, true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
        set_config('enable_sort', 'off', true),
@@ -55,7 +62,8 @@ remedy remedy_of(std::string_view sqlstate) {
     if (sqlstate == "57014") return remedy::retry_later;        // statement_timeout
     if (sqlstate.starts_with("53")) return remedy::retry_later; // out of disk, memory or connections
     const bool gone = sqlstate.empty() || sqlstate.starts_with("08") || sqlstate.starts_with("57P") ||
-                      sqlstate == "25006"; // read-only: the old primary, after a failover
+                      sqlstate == "25P03" || // longest_silence
+                      sqlstate == "25006";   // read-only: the old primary, after a failover
     return gone ? remedy::reconnect : remedy::report;
 }
 
@@ -173,8 +181,11 @@ void connection::lose(const std::string& why) {
 
 void connection::connect() {
     const deadline until = std::chrono::steady_clock::now() + settings_.connect_timeout;
-    const std::array keys{"fallback_application_name", "dbname", static_cast<const char*>(nullptr)};
-    const std::array values{settings_.application.c_str(), settings_.url.c_str(),
+    // What the url says comes later, and holds.
+    const auto silence = milliseconds_text(longest_silence);
+    const std::array keys{"fallback_application_name", "tcp_user_timeout", "dbname",
+                          static_cast<const char*>(nullptr)};
+    const std::array values{settings_.application.c_str(), silence.c_str(), settings_.url.c_str(),
                             static_cast<const char*>(nullptr)};
     conn_.reset(PQconnectStartParams(keys.data(), values.data(), 1)); // 1: dbname may be a whole url
     if (!conn_ || PQstatus(conn_.get()) == CONNECTION_BAD)
@@ -300,7 +311,8 @@ transaction::transaction(connection& on, std::string_view user, std::span<const 
     send(begin_statement, {});
     send(settings_statement,
          {user, parameter::array(spaces), milliseconds_text(on_.settings().statement_timeout),
-          milliseconds_text(on_.settings().lock_timeout), on_.application()});
+          milliseconds_text(on_.settings().lock_timeout), on_.application(),
+          milliseconds_text(longest_silence)});
 }
 
 transaction::~transaction() {

@@ -60,6 +60,31 @@ TEST(transaction, names_its_request_to_postgresql) {
     EXPECT_EQ(application(), "mana-sync-test");
 }
 
+// Its host lost its power, or the network: PostgreSQL hears nothing of it, not even that it has gone.
+TEST(push_transaction, waits_a_few_seconds_at_most_for_a_writer_that_vanished) {
+    static constexpr store::statement lock{
+        "lock",
+        "select pg_advisory_xact_lock(scope_lock('todo', 'u:' || current_setting('app.current_user_id')))"};
+    const auto a = a_device();
+    auto vanished = connect({lock});
+    store::transaction holding{vanished, a.who.user, {}};
+    holding.send(lock, {});
+    holding.finish(soon());
+    auto on = connect();
+
+    const auto stored = a.push(on, {update_of("notes", "1", "title", R"("x")")}).committed.stored;
+
+    EXPECT_EQ(stored, 1U);
+    // Should it be there again, it begins anew.
+    try {
+        holding.send(lock, {});
+        holding.finish(soon());
+        FAIL() << "its transaction goes on";
+    } catch (const store::postgres_error& lost) {
+        EXPECT_EQ(lost.next(), store::remedy::reconnect) << lost.what();
+    }
+}
+
 TEST(push_transaction, retried_adds_no_row) {
     auto on = connect();
     const auto a = a_device();
