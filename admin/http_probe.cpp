@@ -1,5 +1,7 @@
 #include "admin/http_probe.hpp"
 
+#include "shared/gate/header_list.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -15,21 +17,6 @@ constexpr std::size_t most_bytes = 1'048'576;
 struct free_easy {
     void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
-struct free_list {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using header_list = std::unique_ptr<curl_slist, free_list>;
-
-header_list list_of(const std::vector<std::string>& lines) {
-    header_list list;
-    for (const auto& line : lines) {
-        curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
-        if (longer == nullptr) throw std::bad_alloc{};
-        (void)list.release(); // the new head owns the old list
-        list.reset(longer);
-    }
-    return list;
-}
 
 // Called from C: must not throw, which a body of some kilobytes and an allocation that fails would.
 extern "C" std::size_t take_probe_body(char* bytes, std::size_t size, std::size_t count, void* into) {
@@ -101,7 +88,7 @@ boost::system::result<probe_reply, std::string> send(const probe& wanted) {
     if (!easy) return failure{boost::system::in_place_error, "libcurl gives no handle"};
     auto lines = wanted.headers;
     lines.emplace_back("Expect:"); // a browser asks for no 100
-    const header_list headers = list_of(lines);
+    const auto headers = gate::header_list_of(lines);
     probe_reply reply;
     std::size_t left = wanted.post_bytes;
     std::array<char, CURL_ERROR_SIZE> reason{};

@@ -1,8 +1,9 @@
 #include "shared/gate/http_fetch.hpp"
 
+#include "shared/gate/header_list.hpp"
+
 #include <array>
 #include <curl/curl.h>
-#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -13,22 +14,6 @@ namespace {
 void prepare_libcurl() {
     static const CURLcode outcome = curl_global_init(CURL_GLOBAL_DEFAULT);
     if (outcome != CURLE_OK) throw std::runtime_error{"libcurl cannot be initialised"};
-}
-
-struct free_list {
-    void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-};
-using header_list = std::unique_ptr<curl_slist, free_list>;
-
-header_list to_list(const std::vector<std::string>& headers) {
-    header_list list;
-    for (const std::string& header : headers) {
-        curl_slist* const longer = curl_slist_append(list.get(), header.c_str());
-        if (longer == nullptr) throw std::bad_alloc{};
-        (void)list.release(); // the new head owns the old list
-        list.reset(longer);
-    }
-    return list;
 }
 
 // Called from C: must not throw. Taking fewer bytes than offered makes libcurl stop with CURLE_WRITE_ERROR.
@@ -102,7 +87,7 @@ http_client::~http_client() = default;
 fetch_result http_client::get(const std::string& url, std::chrono::milliseconds total,
                               const std::vector<std::string>& headers) {
     http_reply reply;
-    const header_list list = to_list(headers);
+    const header_list list = header_list_of(headers);
     handle_->prepare(url, total, reply.body);
     handle_->set(CURLOPT_HTTPHEADER, list.get());
     const CURLcode outcome = curl_easy_perform(handle_->curl);

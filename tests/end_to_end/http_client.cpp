@@ -1,9 +1,12 @@
 #include "tests/end_to_end/http_client.hpp"
 
+#include "shared/gate/header_list.hpp"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/value_to.hpp>
 #include <cctype>
 #include <curl/curl.h>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -11,18 +14,6 @@ namespace mana::end_to_end {
 namespace {
 
 constexpr long total_milliseconds = 30'000;
-
-struct free_list {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-
-using header_list = std::unique_ptr<curl_slist, free_list>;
-
-header_list list_of(const http_client::header_lines& lines) {
-    header_list list;
-    for (const auto& line : lines) list.reset(curl_slist_append(list.release(), line.c_str()));
-    return list;
-}
 
 std::size_t take_body(const char* bytes, std::size_t size, std::size_t count, void* reply) {
     static_cast<http_reply*>(reply)->body.append(bytes, size * count);
@@ -105,7 +96,7 @@ http_reply http_client::post(const std::string& path, std::string_view body, con
     auto lines = headers;
     lines.emplace_back("Content-Type: application/json");
     lines.emplace_back("Expect:"); // a browser asks for no 100
-    const auto list = list_of(lines);
+    const auto list = gate::header_list_of(lines);
     handle_->prepare(base_url_ + path, list.get(), reply);
     curl_easy_setopt(handle_->easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     curl_easy_setopt(handle_->easy.get(), CURLOPT_POSTFIELDS, body.data());
@@ -116,7 +107,7 @@ http_reply http_client::post(const std::string& path, std::string_view body, con
 http_reply http_client::send(const std::string& method, const std::string& path,
                              const header_lines& headers) {
     http_reply reply;
-    const auto list = list_of(headers);
+    const auto list = gate::header_list_of(headers);
     handle_->prepare(base_url_ + path, list.get(), reply);
     curl_easy_setopt(handle_->easy.get(), CURLOPT_CUSTOMREQUEST, method.c_str());
     handle_->perform(reply);
