@@ -19,8 +19,8 @@ constexpr statement commit_statement{"commit", "commit"};
 constexpr statement rollback_statement{"rollback", "rollback"};
 
 // A worker whose host lost its power or its network leaves a transaction behind, and with it the locks of its
-// scopes: without a limit PostgreSQL would notice after hours. Less than a push waits for a lock, with all its
-// tries, so that whoever waits for a vanished one is still served.
+// scopes: without a limit PostgreSQL would notice after hours. Less than a push waits for a lock, with all
+// its tries, so that whoever waits for a vanished one is still served.
 constexpr std::chrono::milliseconds longest_silence{3'000};
 
 // Local to the transaction, as PgBouncer's transaction pooling needs. Planning is steered towards index
