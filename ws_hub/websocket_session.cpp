@@ -198,8 +198,8 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
         });
     }
 
-    /// Where nothing is known of its spaces it hears of its own pushes, and of theirs as soon as they are
-    /// known.
+    /// Where nothing is known of its spaces it hears of its own pushes, and of theirs, those of the meantime
+    /// too, as soon as they are known.
     void admit(const gate::identity& who, const std::string& client,
                const std::optional<user_verdict>& standing) {
         if (user_.empty() && shared_.index.connections_of(who.user) >= shared_.connections_of_user)
@@ -217,9 +217,11 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     void listen(const std::optional<user_verdict>& standing) {
         const bool known = standing && standing->spaces;
         const auto spaces = known ? *standing->spaces : std::vector<std::string>{};
-        shared_.news.listen_to(*this, store::subscriptions_of({user_, client_, spaces}), steady_clock::now());
+        const auto now = steady_clock::now();
+        if (!known) shared_.news.await_listeners(now);
+        shared_.news.listen_to(*this, store::subscriptions_of({user_, client_, spaces}), now);
         if (shared_.users.spaces_shared())
-            spaces_asked_at_ = steady_clock::now() + (known ? shared_.users.holds_for() : spaces_asked_again);
+            spaces_asked_at_ = now + (known ? shared_.users.holds_for() : spaces_asked_again);
     }
 
     /// Who joins or leaves a space does so on open connections too.

@@ -63,6 +63,17 @@ TEST_F(fan_out_of_pushes, tells_those_who_come_later_only_what_is_new) {
     EXPECT_EQ(phone.heard, (std::vector{second.cursor}));
 }
 
+TEST_F(fan_out_of_pushes, tells_those_whose_spaces_become_known_late_what_was_pushed_there_meanwhile) {
+    const auto in_space = push_of("s:crew", first.cursor);
+    news.tell(push_of("s:crew", "2026-01-30T09:00:00.000000Z"), news_source::redis, much_later);
+    news.await_listeners(much_later);
+    news.listen_to(phone, {"u:ann"}, much_later);
+    news.tell(in_space, news_source::redis, much_later + 1s);
+    EXPECT_TRUE(phone.heard.empty());
+    news.listen_to(phone, {"u:ann", "s:crew"}, much_later + 5s);
+    EXPECT_EQ(phone.heard, (std::vector{first.cursor}));
+}
+
 TEST_F(fan_out_of_pushes, follows_a_connection_to_other_scopes) {
     EXPECT_TRUE(news.listen_to(phone, {"u:ann", "s:old"}, much_later));
     EXPECT_TRUE(news.listen_to(phone, {"u:ann", "s:new"}, much_later));
