@@ -8,8 +8,6 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <iostream>
-#include <map>
-#include <sstream>
 #include <sys/stat.h>
 #include <vector>
 
@@ -28,24 +26,12 @@ std::string_view words_for(origin from) {
     return "default";
 }
 
-// The value of "#NAME=value" in the sample env file, which holds the defaults.
-std::map<std::string, std::string> defaults() {
-    std::map<std::string, std::string> values;
-    std::istringstream sample{runtime::sample_environment_file()};
-    for (std::string line; std::getline(sample, line);) {
-        const auto equals = line.find('=');
-        if (line.starts_with('#') && equals != std::string::npos)
-            values[line.substr(1, equals - 1)] = line.substr(equals + 1);
-    }
-    return values;
-}
-
 void print(const settings_source& source) {
-    const auto by_default = defaults();
-    for (const auto& name : variable_names()) {
+    for (const auto& [variable, fallback] : runtime::variable_defaults()) {
+        const std::string name{variable};
         const origin from = source.origin_of(name.c_str());
         const std::string value =
-            from == origin::by_default ? by_default.at(name) : std::string{source.find(name.c_str())};
+            from == origin::by_default ? std::string{fallback} : std::string{source.find(name.c_str())};
         const std::string note{words_for(from)};
         std::cout << name << '=' << masked(name, value) << shaded("  (" + note + ")", shade::faint) << '\n';
     }
@@ -90,14 +76,14 @@ std::vector<std::string> doubts_of_values(const runtime::configuration& settings
 // Typing errors would else show as nothing but a default.
 std::vector<std::string> doubts_of_files(const settings_source& source) {
     std::vector<std::string> doubts;
-    const auto names = variable_names();
+    const auto known = runtime::variable_defaults();
     for (const auto& [name, value] : source.from_files()) {
         if (name == "MIGRATE_DATABASE_URL")
             doubts.emplace_back(
                 "MIGRATE_DATABASE_URL stands in the file that the services read, whose role should "
                 "own nothing; put it into " +
                 std::string{default_migrate_env_file});
-        else if (std::find(names.begin(), names.end(), name) == names.end())
+        else if (std::ranges::find(known, name, &runtime::variable_default::name) == known.end())
             doubts.emplace_back(name + " in the file is no variable of mana-sync");
     }
     for (const auto& file : source.files()) {

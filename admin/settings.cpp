@@ -58,16 +58,4 @@ std::vector<std::string> env_files(const std::optional<std::string>& named,
     return there;
 }
 
-// The sample env file is printed from the table: "#NAME=default".
-std::vector<std::string> variable_names() {
-    std::vector<std::string> names;
-    std::istringstream sample{runtime::sample_environment_file()};
-    for (std::string line; std::getline(sample, line);) {
-        const auto equals = line.find('=');
-        const bool is_variable = line.size() > 1 && line[0] == '#' && line[1] >= 'A' && line[1] <= 'Z';
-        if (is_variable && equals != std::string::npos) names.push_back(line.substr(1, equals - 1));
-    }
-    return names;
-}
-
 } // namespace mana::admin

@@ -49,7 +49,4 @@ class settings_source {
                                                  const std::vector<std::string>& otherwise = {
                                                      default_env_file});
 
-// The variables of the configuration table, in its order.
-[[nodiscard]] std::vector<std::string> variable_names();
-
 } // namespace mana::admin

@@ -37,11 +37,12 @@ boost::system::result<store::page_request, http_response> wanted_page(const call
 
 } // namespace
 
-http_response pull(const call& made, gate::user_gate& users, store::database& tables) {
+http_response pull(const call& made, gate::user_gate& users, store::database& tables, int rows) {
     if (!sync::usable_client_id_header(made.request.client_id, sync::request_limits{}))
         return invalid("X-Client-Id is too long or has characters that are not printable ASCII");
     auto wanted = wanted_page(made);
     if (!wanted) return wanted.error();
+    wanted->rows = rows;
 
     const auto spaces = spaces_to_read(made, users, tables);
     wanted->spaces_shared = users.spaces_shared();

@@ -7,7 +7,7 @@
 
 namespace mana::fcgi_worker {
 
-// 200, or 400 where the query cannot be read. Throws postgres_error.
-[[nodiscard]] http_response pull(const call& made, gate::user_gate& users, store::database& tables);
+// At most `rows` a page. 200, or 400 where the query cannot be read. Throws postgres_error.
+[[nodiscard]] http_response pull(const call& made, gate::user_gate& users, store::database& tables, int rows);
 
 } // namespace mana::fcgi_worker

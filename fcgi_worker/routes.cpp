@@ -93,9 +93,10 @@ metrics::route route_of(std::string_view path) {
 }
 
 routes::routes(gate::key_set& keys, request_rate& rate, gate::user_gate& users, store::database& tables,
-               push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience)
+               push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience,
+               int page_rows)
     : keys_{keys}, rate_{rate}, users_{users}, tables_{tables}, pushes_{pushes}, counted_{counted},
-      patience_{patience} {}
+      patience_{patience}, page_rows_{page_rows} {}
 
 http_response routes::answer(const http_request& request, const body_reader& read_body) {
     try {
@@ -126,7 +127,7 @@ http_response routes::dispatch(const http_request& request, const body_reader& r
 
     const call made{request, found->app, who->user, std::chrono::steady_clock::now() + patience_};
     if (!users_.may_sync(made.user, tables_, made.until)) return inactive();
-    if (found->to == endpoint::pull) return pull(made, users_, tables_);
+    if (found->to == endpoint::pull) return pull(made, users_, tables_, page_rows_);
     const auto body = read_body(made.until);
     if (!body) return refused(body.error());
     return pushes_.handle(made, *body);

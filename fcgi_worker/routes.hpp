@@ -28,7 +28,8 @@ using body_reader = std::function<body_result(deadline until)>;
 class routes {
   public:
     routes(gate::key_set& keys, request_rate& rate, gate::user_gate& users, store::database& tables,
-           push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience);
+           push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience,
+           int page_rows);
 
     // Always a response, whatever happens: one line is logged for each 5xx. A request that has waited for
     // longer than `patience` is answered 503 untouched, as nobody may be there for the answer; every other
@@ -46,6 +47,7 @@ class routes {
     push_handler& pushes_;
     metrics::worker_counters& counted_;
     const std::chrono::milliseconds patience_;
+    const int page_rows_;
     runtime::log::limiter unavailable_{std::chrono::seconds{1}};
 };
 

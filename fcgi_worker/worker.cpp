@@ -112,7 +112,8 @@ class worker {
                                              gate::user_gate::statements()}},
           announcer_{settings.redis_url},
           pushes_{users_, tables_, announcer_, counted_, gate::terms_of(settings), limits_of(settings)},
-          routes_{means.keys, means.rate, users_, tables_, pushes_, counted_, patience_} {}
+          routes_{means.keys, means.rate, users_,    tables_,
+                  pushes_,    counted_,   patience_, static_cast<int>(settings.page_rows)} {}
 
     // Returns the status to exit with.
     int run() {

@@ -223,7 +223,8 @@ class http_session : public std::enable_shared_from_this<http_session> {
     void open_stream(const std::string& app) {
         if (request().method() != http::verb::get) return answer(wrong_method("GET"));
         auto wanted = parse_stream_request(
-            {app, query_of(request()), view(request()["X-Client-Id"]), view(request()["Last-Event-ID"])});
+            {app, query_of(request()), view(request()["X-Client-Id"]), view(request()["Last-Event-ID"])},
+            shared_.page_rows);
         if (!wanted)
             return answer(make_error(http::status::bad_request, "invalid_request", wanted.error().message));
         const auto token = gate::bearer_token(header(http::field::authorization)).value_or("");

@@ -58,15 +58,18 @@ class hub_process {
                  !settings.mana_auth_url.empty(), counts_},
           feed_{io_, store::parse_redis_url(settings.redis_url)}, sweep_{io_, sweep_of(settings), ledger_,
                                                                          counts_},
-          state_{index_, feed_, sweep_, counts_, settings.worker_metrics}, shared_{index_,
-                                                                                   news_,
-                                                                                   verifier_,
-                                                                                   users_,
-                                                                                   pages_,
-                                                                                   state_,
-                                                                                   counts_,
-                                                                                   settings.max_connections,
-                                                                                   settings.cors_origins} {}
+          state_{index_, feed_, sweep_, counts_, settings.worker_metrics}, shared_{
+                                                                               index_,
+                                                                               news_,
+                                                                               verifier_,
+                                                                               users_,
+                                                                               pages_,
+                                                                               state_,
+                                                                               counts_,
+                                                                               settings.max_connections,
+                                                                               static_cast<int>(
+                                                                                   settings.page_rows / 2),
+                                                                               settings.cors_origins} {}
 
     void run() {
         feed_.start([this](const store::notification& push) { tell(push, news_source::redis); });

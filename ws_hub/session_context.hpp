@@ -25,6 +25,7 @@ struct session_context {
     health& state;
     metrics& counts;
     const std::size_t connections_of_user;   ///< at most
+    const int page_rows;                     ///< of a stream, at most
     const std::vector<std::string>& origins; ///< of web apps that may connect, as browsers send them
 };
 

@@ -13,7 +13,6 @@ namespace mana::hub {
 namespace {
 
 // Small pages: a reader that is slow holds one of them.
-constexpr int page_rows = 500;
 constexpr int page_bytes = 256'000;
 
 using names = std::vector<std::string>;
@@ -36,7 +35,8 @@ boost::system::result<names, stream_fault> collections_in(std::optional<std::str
 
 } // namespace
 
-boost::system::result<store::page_request, stream_fault> parse_stream_request(const stream_head& head) {
+boost::system::result<store::page_request, stream_fault> parse_stream_request(const stream_head& head,
+                                                                              int page_rows) {
     const auto query = http::parse_query(head.query);
     if (!query) return stream_fault{"the query string is not properly encoded"};
     if (!sync::usable_client_id_header(head.client_id, sync::request_limits{}))

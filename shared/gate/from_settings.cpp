@@ -22,6 +22,7 @@ store::push_terms terms_of(const runtime::configuration& settings) {
     store::push_terms terms;
     terms.max_clock_skew = settings.max_clock_skew;
     terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
+    terms.page_rows = 5 * static_cast<int>(settings.page_rows);
     terms.spaces_shared = !settings.mana_auth_url.empty();
     return terms;
 }

@@ -293,6 +293,10 @@ const std::array variables{
     variable{
         "MAX_CONNECTIONS", "number", "100", "Open WebSockets and streams of one user on a hub", secrecy::open,
         [](configuration& c, std::string_view text) { c.max_connections = read_number(text, 1, 10000); }},
+    variable{"PAGE_ROWS", "number", "1000",
+             "Rows in a page of a pull; a stream's has half as many, a push's answer five times",
+             secrecy::open,
+             [](configuration& c, std::string_view text) { c.page_rows = read_number(text, 2, 1000); }},
     variable{"LOST_WRITES_DAYS", "days", "30", "How long writes that lost are kept", secrecy::open,
              [](configuration& c, std::string_view text) {
                  c.lost_writes_kept = std::chrono::days{read_number(text, 1, 3650)};
@@ -361,6 +365,12 @@ configuration load_configuration() {
     return load_configuration([](const char* name) -> const char* {
         return std::getenv(name); // NOLINT(concurrency-mt-unsafe): read before threads start, see the header
     });
+}
+
+std::vector<variable_default> variable_defaults() {
+    std::vector<variable_default> all;
+    for (const variable& entry : variables) all.push_back({entry.name, entry.fallback});
+    return all;
 }
 
 std::string environment_help() {

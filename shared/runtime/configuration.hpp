@@ -43,6 +43,7 @@ struct configuration {
     unsigned max_spaces = 0;              // of one user
     unsigned max_requests = 0;            // a second, of one user; 0: no limit
     unsigned max_connections = 0;         // of one user, on one hub
+    unsigned page_rows = 0;               // of a pull; at most those that the protocol allows
     std::chrono::days lost_writes_kept{}; // LOST_WRITES_DAYS
     std::chrono::hours spaces_stale{};    // SPACES_STALE_HOURS
     std::chrono::milliseconds statement_timeout{};
@@ -67,6 +68,15 @@ using environment = std::function<const char*(const char* name)>;
 
 // The same from the environment of this process. Call before threads start: getenv is not thread-safe.
 [[nodiscard]] configuration load_configuration();
+
+// A variable of the table and its value where it is not set.
+struct variable_default {
+    std::string_view name;
+    std::string_view value;
+};
+
+// All variables, in the table's order.
+[[nodiscard]] std::vector<variable_default> variable_defaults();
 
 // The table as the environment part of --help.
 [[nodiscard]] std::string environment_help();

@@ -63,12 +63,6 @@ TEST(env_file, is_read_to_its_end_whatever_it_holds) {
     EXPECT_EQ(parse_env_file("#\\"), assignments{});
 }
 
-TEST(settings_source, knows_all_variables_of_the_configuration) {
-    const auto names = variable_names();
-    for (const char* const name : {"PORT", "DATABASE_URL", "MANA_AUTH_URL", "LOG_LEVEL"})
-        EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
-}
-
 TEST(secrets, are_masked_in_every_form_of_a_database_url) {
     EXPECT_EQ(masked("DATABASE_URL", "postgresql://mana:hush@db:5432/mana_sync"),
               "user=mana dbname=mana_sync host=db port=5432 password=***");

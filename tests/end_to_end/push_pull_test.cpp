@@ -2,6 +2,8 @@
 
 #include "tests/end_to_end/device.hpp"
 #include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/fastcgi_client.hpp"
+#include "tests/end_to_end/worker_process.hpp"
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -10,6 +12,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <vector>
 
 namespace mana::end_to_end {
 namespace {
@@ -369,6 +372,38 @@ TEST_F(two_devices, a_refused_push_stores_nothing) {
 TEST_F(two_devices, a_repeated_parameter_counts_once) {
     answer_of(phone.push({insert_of("t1", {{"title", "hello"}}, now)}));
     EXPECT_EQ(ids_of(answer_of(laptop.pull("tasks", "", "&collection=lists"))), std::set<std::string>{"t1"});
+}
+
+TEST(page_rows, cut_pulls_and_the_answers_to_pushes) {
+    const scratch_folder folder;
+    auto settings = worker_settings(folder);
+    settings["PAGE_ROWS"] = "2";
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready()) << worker.log();
+    const auto token = token_of(fresh("user"));
+    const auto push = [&](const char* client, const json::array& changes) {
+        const auto body = json::serialize(json::object{{"since", ""}, {"changes", changes}});
+        return json::parse(
+            ask(worker.socket(), "POST", "/sync/todo", token, body, {{"HTTP_X_CLIENT_ID", client}}).body);
+    };
+    json::array eleven;
+    for (int i = 0; i < 11; ++i)
+        eleven.push_back(insert_of("t" + std::to_string(i), {{"n", i}}, time_from_now(-1s)));
+    push("phone", eleven);
+    const auto pushed = push("laptop", {});
+    EXPECT_EQ(server_changes(pushed).size(), 10U);
+    EXPECT_TRUE(has_more(pushed));
+    std::string since;
+    std::vector<std::size_t> pages;
+    for (bool more = true; more && pages.size() < 10;) {
+        const auto page = json::parse(ask(worker.socket(), "GET", "/sync/todo/pull", token, "",
+                                          {{"QUERY_STRING", "collection=tasks&since=" + since}})
+                                          .body);
+        pages.push_back(server_changes(page).size());
+        since = synced_until(page);
+        more = has_more(page);
+    }
+    EXPECT_EQ(pages, (std::vector<std::size_t>{2, 2, 2, 2, 2, 1}));
 }
 
 // ---- browsers ----

@@ -197,7 +197,9 @@ TEST(configuration, prints_every_variable_in_every_form) {
                                    "MAX_FIELDS",
                                    "MAX_NESTING",
                                    "MAX_SPACES",
+                                   "MAX_REQUESTS",
                                    "MAX_CONNECTIONS",
+                                   "PAGE_ROWS",
                                    "LOST_WRITES_DAYS",
                                    "SPACES_STALE_HOURS",
                                    "STATEMENT_TIMEOUT",
@@ -208,6 +210,7 @@ TEST(configuration, prints_every_variable_in_every_form) {
         EXPECT_NE(environment_help().find("  " + text + "  ("), std::string::npos) << text;
         EXPECT_NE(sample_environment_file().find("\n#" + text + "="), std::string::npos) << text;
         EXPECT_NE(readme_rows().find("| `" + text + "` | "), std::string::npos) << text;
+        EXPECT_EQ(std::ranges::count(variable_defaults(), text, &variable_default::name), 1) << text;
     }
 }
 

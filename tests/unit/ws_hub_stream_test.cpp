@@ -74,7 +74,7 @@ TEST(heartbeat_event, has_an_id_where_the_cursor_moved_unseen) {
 }
 
 store::page_request wanted(std::string_view query, std::string_view last_event_id = {}) {
-    const auto read = parse_stream_request({"todo", query, "phone", last_event_id});
+    const auto read = parse_stream_request({"todo", query, "phone", last_event_id}, 500);
     if (!read) ADD_FAILURE() << read.error().message;
     return read ? *read : store::page_request{};
 }
@@ -85,6 +85,7 @@ TEST(stream_request, is_of_all_tables_from_the_epoch_where_it_says_nothing) {
     EXPECT_TRUE(page.tables.empty());
     EXPECT_TRUE(page.since.from_epoch);
     EXPECT_FALSE(page.include_own);
+    EXPECT_EQ(page.rows, 500);
 }
 
 TEST(stream_request, names_each_table_once) {
@@ -104,8 +105,8 @@ TEST(stream_request, is_refused_where_it_cannot_be_read) {
     for (std::size_t i = 0; i < collections_at_most; ++i) many += ",t" + std::to_string(i);
     for (const std::string& query : {std::string{"collections=a,,b"}, std::string{"collections=%00"},
                                      std::string{"collections=%ff"}, std::string{"since=%zz"}, many})
-        EXPECT_FALSE(parse_stream_request({"todo", query, "", ""})) << query;
-    EXPECT_FALSE(parse_stream_request({"todo", "", "a\x01", ""}));
+        EXPECT_FALSE(parse_stream_request({"todo", query, "", ""}, 500)) << query;
+    EXPECT_FALSE(parse_stream_request({"todo", "", "a\x01", ""}, 500));
 }
 
 } // namespace
