@@ -43,7 +43,7 @@ using claim_list = std::vector<const claim*>;
 bool is_certain(const claim& made, const std::vector<tombstone>& deletes) {
     if (!made.acknowledged) return false;
     return std::ranges::all_of(deletes, [&](const tombstone& deleted) {
-        return made.time.lo > deleted.time.hi && *made.acknowledged > deleted.time.hi;
+        return made.time.lo > deleted.time.hi && *made.acknowledged > deleted.over;
     });
 }
 
@@ -62,12 +62,17 @@ bool is_capped(const claim& made) {
     return made.time.hi < made.claimed;
 }
 
+/// Of claims too far ahead, writes of one push fold into the one that claims the latest, and the same claim
+/// again changes nothing; and where the server's clock was set back the one that claims more may be cut to
+/// less. So one that claims less says little.
+bool is_later(const claim& other, const claim& made) {
+    return other.time.lo > made.time.hi && (!is_capped(made) || other.claimed > made.claimed);
+}
+
 /// Whether `other`, of which we are certain, leaves no place for `made`: it is later, or of the same time and
-/// was there for sure before `made` was sent at all. Of claims too far ahead, writes of one push fold into
-/// the one that claims the latest, and the same claim again changes nothing: so one that claims less says
-/// little.
+/// was there for sure before `made` was sent at all.
 bool beats(const claim& other, const claim& made) {
-    if (other.time.lo > made.time.hi) return !is_capped(made) || other.claimed > made.claimed;
+    if (is_later(other, made)) return true;
     const bool tie = is_exact(made.time) && is_exact(other.time) && made.time.lo == other.time.lo;
     return tie && other.settled && *other.settled < made.begun;
 }
@@ -89,7 +94,7 @@ outcome outcome_of(const claim_list& made, const std::vector<tombstone>& deletes
     found.required = !certain.empty();
     for (const auto* one : made) {
         const bool beaten =
-            (around != nullptr && one->time.hi < around->time.lo) ||
+            (around != nullptr && is_later(*around, *one)) ||
             std::ranges::any_of(certain, [&](const claim* other) { return beats(*other, *one); });
         if (!beaten && is_possible(*one, deletes)) found.candidates.push_back(one);
     }

@@ -32,7 +32,8 @@ struct claim {
 
 /// A hard delete, once for each request that carried it.
 struct tombstone {
-    span time; ///< of its receipt
+    span time;          ///< of its receipt, by the server's clock
+    sync::instant over; ///< when it can't come any more, by the clock that `claim::acknowledged` goes by
     bool acknowledged = false;
     std::string origin;
 };

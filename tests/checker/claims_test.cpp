@@ -43,7 +43,7 @@ class claims : public ::testing::Test {
                                std::nullopt});
     }
     void erase(int from, int to, bool acknowledged = true) {
-        made.deletes.push_back({{at(from), at(to)}, acknowledged, "c/1"});
+        made.deletes.push_back({{at(from), at(to)}, at(to), acknowledged, "c/1"});
     }
     [[nodiscard]] bool allow(std::string_view record) const { return objections(made, json(record)).empty(); }
 };
@@ -155,6 +155,16 @@ TEST_F(claims, what_lies_inside_an_object_must_be_later_than_it) {
     write("rec", R"({"w":5})", 30);
     EXPECT_TRUE(allow(R"({"rec":{"w":5}})"));
     EXPECT_FALSE(allow(R"({"rec":{"w":5,"int":2}})"));
+}
+
+TEST_F(claims, of_claims_too_far_ahead_what_lies_inside_an_object_may_stand_though_it_was_cut_to_less) {
+    write("rec", R"({"d":1})", {at(20), at(21)}, 10);
+    write("rec.int", "2", {at(15), at(16)}, 15); // the server's clock was set back in between
+    made.writes[0].claimed = at(1000);
+    made.writes[1].claimed = at(1001);
+    EXPECT_TRUE(allow(R"({"rec":{"d":1,"int":2}})"));
+    made.writes[1].claimed = at(999);
+    EXPECT_FALSE(allow(R"({"rec":{"d":1,"int":2}})"));
 }
 
 TEST_F(claims, a_path_makes_an_object_of_what_is_false_and_hides_in_what_is_true) {

@@ -25,6 +25,9 @@ constexpr auto log_of_app = R"(
 constexpr auto cut_all = R"(
     select pg_terminate_backend(pid) from pg_stat_activity where application_name like $1 || '%')";
 
+constexpr auto count_all = R"(
+    select count(*) from pg_stat_activity where application_name like $1 || '%')";
+
 /// The fields as a client puts them together: what lies inside an object after the object.
 sync::json_value assembled(const sync::json_value& fields) {
     if (fields.as_object() == nullptr || fields.as_object()->empty()) return {};
@@ -46,6 +49,9 @@ void database::clear_result::operator()(pg_result* result) const {
 
 database::database(const std::string& url) : conn_(PQconnectdb(url.c_str())) {
     if (PQstatus(conn_.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(conn_.get()));
+    // What it says besides its answers, at its end for instance, belongs into no report.
+    PQsetNoticeProcessor(
+        conn_.get(), [](void* /*none*/, const char* /*message*/) {}, nullptr);
 }
 
 database::result database::ask(const char* sql, const std::string& parameter) {
@@ -78,6 +84,15 @@ std::vector<database::log_row> database::log(const std::string& app) {
 
 void database::cut_connections(const std::string& application) {
     ask(cut_all, application);
+}
+
+void database::end_segment() {
+    ask("select pg_switch_wal() where $1 = ''", "");
+}
+
+std::size_t database::count_connections(const std::string& application) {
+    const auto found = ask(count_all, application);
+    return std::stoul(PQgetvalue(found.get(), 0, 0));
 }
 
 } // namespace mana::checker

@@ -3,6 +3,7 @@
 
 #include "shared/sync/json.hpp"
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,6 +39,11 @@ class database {
 
     /// Ends all connections of programs whose name begins so.
     void cut_connections(const std::string& application);
+    /// How many connections they have that are not in a transaction just now.
+    std::size_t count_connections(const std::string& application);
+
+    /// Of PostgreSQL's own log: the next commit needs a new one.
+    void end_segment();
 
   private:
     struct finish_connection {

@@ -21,16 +21,47 @@ struct named_kind {
     fault kind;
     const char* name;
 };
-constexpr std::array every_kind{
-    named_kind{fault::worker, "worker"},     named_kind{fault::master, "master"},
-    named_kind{fault::hub, "hub"},           named_kind{fault::postgres_connections, "postgres-connections"},
-    named_kind{fault::postgres, "postgres"}, named_kind{fault::redis, "redis"},
-    named_kind{fault::freeze, "freeze"},     named_kind{fault::nginx, "nginx"}};
+constexpr std::array every_kind{named_kind{fault::worker, "worker"},
+                                named_kind{fault::master, "master"},
+                                named_kind{fault::hub, "hub"},
+                                named_kind{fault::postgres_connections, "postgres-connections"},
+                                named_kind{fault::postgres, "postgres"},
+                                named_kind{fault::redis, "redis"},
+                                named_kind{fault::freeze, "freeze"},
+                                named_kind{fault::nginx, "nginx"},
+                                named_kind{fault::cut, "cut"},
+                                named_kind{fault::clock, "clock"},
+                                named_kind{fault::disk, "disk"},
+                                named_kind{fault::before_commit, "before-commit"},
+                                named_kind{fault::in_doubt, "in-doubt"},
+                                named_kind{fault::after_commit, "after-commit"},
+                                named_kind{fault::after_publish, "after-publish"},
+                                named_kind{fault::hub_after_publish, "hub-after-publish"}};
 
 constexpr int times_each = 2;
 /// When the work has come to its limit, nobody may be left to push.
 constexpr auto longest_wait_for_recovery = 500ms;
 constexpr int changes_of_a_fault = 1'000;
+constexpr auto time_of_tearing = 300ms;
+constexpr auto longest_way_to_a_point = 3s; ///< while there is work; a sweep begins every second
+constexpr auto one_step = 1h;               ///< of the clock
+
+/// Where on the way of a push a fault of that kind kills a worker; nothing for other kinds.
+std::optional<crash_point> point_of(fault kind) {
+    switch (kind) {
+    case fault::before_commit:
+        return crash_point::before_commit;
+    case fault::in_doubt:
+        return crash_point::in_doubt;
+    case fault::after_commit:
+    case fault::hub_after_publish: // whose sweep needs a push that nobody was told of
+        return crash_point::after_commit;
+    case fault::after_publish:
+        return crash_point::after_publish;
+    default: // those that strike at once
+        return std::nullopt;
+    }
+}
 
 /// Stops a process, and lets it go on however the stop ends.
 class stopped {
@@ -76,16 +107,30 @@ std::vector<fault> parse_faults(const std::string& list) {
 
 needs needs_of(const std::vector<fault>& kinds) {
     const auto has = [&](fault kind) { return std::ranges::find(kinds, kind) != kinds.end(); };
-    return {.postgres = has(fault::postgres)};
+    // Another hub over the same PostgreSQL might be the one to tell what nobody had told.
+    const bool hub_alone = has(fault::hub_after_publish);
+    return {.postgres =
+                hub_alone || has(fault::postgres) || has(fault::cut) || has(fault::clock) || has(fault::disk),
+            .clock = has(fault::clock),
+            .disk = has(fault::disk),
+            .network = has(fault::cut),
+            .crash_points = std::ranges::any_of(kinds, [](fault kind) { return point_of(kind).has_value(); }),
+            .crash_points_of_hub = hub_alone};
 }
 
-std::string lacking_for(fault /*kind*/) {
+std::string lacking_for(fault kind) {
+    if (kind == fault::cut) return lacking_for_network();
+    if (kind == fault::clock)
+        return stepping_clock::library(stepping_clock::looks::in_threads).empty() ? "libfaketime" : "";
+    if (kind == fault::disk) return small_disk::lacking();
+    if (point_of(kind) && crash_points::library().empty())
+        return "the library of crash points beside this program";
     return {};
 }
 
 fault_schedule::fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int changes, processes& on,
-                               recovery& after)
-    : random_(seed), changes_(changes), on_(on), after_(after) {
+                               recovery& after, outage_log& outages)
+    : random_(seed), changes_(changes), on_(on), after_(after), outages_(outages) {
     const auto wanted =
         std::max(times_each * kinds.size(), static_cast<std::size_t>(changes / changes_of_a_fault));
     while (!kinds.empty() && order_.size() < wanted) {
@@ -107,14 +152,36 @@ void fault_schedule::run(const work& meanwhile) {
         while (after_.pending() && !meanwhile.over() && std::chrono::steady_clock::now() < until)
             std::this_thread::sleep_for(2ms);
         if (meanwhile.over()) break;
-        strike(order_[i]);
-        ++struck_[order_[i]];
+        struck_[order_[i]] += strike(order_[i]) ? 1 : 0;
     }
     meanwhile.limit(std::numeric_limits<int>::max());
 }
 
-void fault_schedule::strike(fault kind) {
+bool fault_schedule::strike(fault kind) {
+    if (point_of(kind)) return kill_at_point(kind);
     after_.strike(to_text(kind));
+    const outage_log::entry until_it_is_back{outages_, to_text(kind)};
+    strike_at_once(kind);
+    return true;
+}
+
+bool fault_schedule::kill_at_point(fault kind) {
+    const auto killed = on_.points().strike(*point_of(kind), longest_way_to_a_point);
+    if (!killed) return false;
+    after_.strike(to_text(kind), *killed);
+    return kind != fault::hub_after_publish || kill_hub_at_point();
+}
+
+bool fault_schedule::kill_hub_at_point() {
+    const outage_log::entry until_it_is_back{outages_, to_text(fault::hub_after_publish)};
+    const auto killed = on_.points().strike(crash_point::hub_after_publish, longest_way_to_a_point);
+    if (!killed) return false;
+    after_.strike(to_text(fault::hub_after_publish), *killed);
+    on_.restart_hub();
+    return true;
+}
+
+void fault_schedule::strike_at_once(fault kind) {
     switch (kind) {
     case fault::worker:
         return kill_a_worker();
@@ -132,6 +199,18 @@ void fault_schedule::strike(fault kind) {
         return freeze_something();
     case fault::nginx:
         return on_.reload_nginx();
+    case fault::cut:
+        return cut_network();
+    case fault::clock:
+        return step_the_clock_back();
+    case fault::disk:
+        return fill_the_disk();
+    case fault::before_commit:
+    case fault::in_doubt:
+    case fault::after_commit:
+    case fault::after_publish:
+    case fault::hub_after_publish:
+        return; // at points of a push
     }
 }
 
@@ -153,8 +232,59 @@ void fault_schedule::freeze_something() {
     const pid_t pid = which == 0 ? workers[static_cast<std::size_t>(below(static_cast<int>(workers.size())))]
                       : which == 1 ? on_.hub_pid()
                                    : on_.redis_pid();
-    const stopped frozen{pid};
+    {
+        const stopped frozen{pid};
+        std::this_thread::sleep_for(time);
+    }
+    after_.back();
+}
+
+// Most are shorter than what anybody waits for, some longer. After some of them the connections are gone, as
+// by a firewall that was started anew; after the others they go on where packets are sent again.
+void fault_schedule::cut_network() {
+    const auto which = static_cast<processes::cut_off>(below(3));
+    const auto lost = static_cast<lost_packets>(below(3));
+    const bool is_short = below(4) != 0;
+    const std::chrono::milliseconds time{is_short ? 300 + below(1'700) : 2'000 + below(6'000)};
+    const bool torn = below(3) == 0;
+    {
+        const auto way = on_.cut_off_from(which, lost);
+        std::this_thread::sleep_for(time);
+        if (torn) {
+            way->tear();
+            std::this_thread::sleep_for(time_of_tearing);
+        }
+    }
+    after_.back();
+}
+
+// It is an hour ahead at the beginning. Later it has to get there first, as by a correction that was none.
+void fault_schedule::step_the_clock_back() {
+    auto& hands = on_.hands_of_clock();
+    const std::chrono::milliseconds time_ahead{100 + below(900)};
+    if (hands.ahead() == 0s) {
+        hands.set_ahead(one_step);
+        std::this_thread::sleep_for(time_ahead);
+    }
+    hands.set_ahead(0s);
+}
+
+void fault_schedule::end_segment_of_postgres() const {
+    try {
+        database{on_.superuser_url()}.end_segment();
+    } catch (const std::runtime_error&) { // it ends before it answers
+    }
+}
+
+// Half of the times PostgreSQL needs space for its own log at once, without which it ends.
+void fault_schedule::fill_the_disk() {
+    const std::chrono::milliseconds time{1'000 + below(3'000)};
+    const bool at_the_end_of_a_segment = below(2) == 0;
+    on_.fill_disk();
+    if (at_the_end_of_a_segment) end_segment_of_postgres();
     std::this_thread::sleep_for(time);
+    on_.free_disk();
+    after_.back();
 }
 
 } // namespace mana::checker

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tests/checker/link.hpp"
+#include "tests/checker/outages.hpp"
 #include "tests/checker/parts/processes.hpp"
 
 #include <atomic>
@@ -15,7 +16,24 @@
 
 namespace mana::checker {
 
-enum class fault { worker, master, hub, postgres_connections, postgres, redis, freeze, nginx };
+enum class fault {
+    worker,
+    master,
+    hub,
+    postgres_connections,
+    postgres,
+    redis,
+    freeze,
+    nginx,
+    cut,
+    clock,
+    disk,
+    before_commit,
+    in_doubt,
+    after_commit,
+    after_publish,
+    hub_after_publish,
+};
 const char* to_text(fault kind);
 std::string names_of_faults(); ///< all, commas between
 /// Names separated by commas, "all" (that this machine has the means for), or none. Throws
@@ -28,7 +46,8 @@ std::string lacking_for(fault kind);
 class fault_schedule {
   public:
     /// Each kind at least twice, in an order that the seed decides. All that is named outlives it.
-    fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int changes, processes& on, recovery& after);
+    fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int changes, processes& on, recovery& after,
+                   outage_log& outages);
 
     /// What is struck while it works.
     struct work {
@@ -45,10 +64,18 @@ class fault_schedule {
   private:
     /// After how many changes a fault strikes.
     [[nodiscard]] int due(std::size_t which) const;
-    void strike(fault kind);
+    /// Whether it did: a point that no work comes to any more is not struck.
+    bool strike(fault kind);
+    bool kill_at_point(fault kind);
+    bool kill_hub_at_point();
+    void strike_at_once(fault kind);
     void kill_a_worker();
     void cut_postgres() const;
     void freeze_something();
+    void cut_network();
+    void step_the_clock_back();
+    void fill_the_disk();
+    void end_segment_of_postgres() const;
     int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint64_t>(limit)); }
 
     std::mt19937_64 random_;
@@ -56,6 +83,7 @@ class fault_schedule {
     int changes_;
     processes& on_;
     recovery& after_;
+    outage_log& outages_;
     std::map<fault, int> struck_;
 };
 

@@ -1,8 +1,11 @@
 #include "tests/checker/follower.hpp"
 
+#include "shared/gate/header_list.hpp"
+
 #include <curl/curl.h>
 #include <memory>
 #include <stdexcept>
+#include <vector>
 
 namespace mana::checker {
 
@@ -11,34 +14,26 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto pause_between_streams = 100ms;
+constexpr int longest_sleep_ms = 1'000; ///< bytes, and whoever stops it, wake it
 
 struct free_easy {
     void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
-struct free_list {
-    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
-using header_list = std::unique_ptr<curl_slist, free_list>;
-
-void append(header_list& list, const std::string& line) {
-    list.reset(curl_slist_append(list.release(), line.c_str()));
-}
-
-/// Asked about once a second, and whenever bytes come: anything but 0 ends the transfer.
-int ask_whether_to_end(void* ends, curl_off_t /*total*/, curl_off_t /*now*/, curl_off_t /*up_total*/,
-                       curl_off_t /*up_now*/) {
-    return *static_cast<std::atomic<bool>*>(ends) ? 1 : 0;
-}
 
 } // namespace
 
 follower::follower(link_means& means, history::caller who, std::string token)
-    : means_(means), who_(std::move(who)), token_(std::move(token)), unused_(means, token_),
-      store_(unused_, who_), thread_([this] { follow(); }) {}
+    : means_(means), who_(std::move(who)), token_(std::move(token)), streams_(curl_multi_init()),
+      unused_(means, token_), store_(unused_, who_), thread_([this] { follow(); }) {}
 
 follower::~follower() {
     stop();
     thread_.join();
+}
+
+void follower::stop() {
+    ends_ = true;
+    curl_multi_wakeup(streams_.get());
 }
 
 sync::json_value follower::record(const std::string& id) const {
@@ -72,24 +67,31 @@ void follower::follow() {
 void follower::listen() {
     const std::unique_ptr<CURL, free_easy> easy{curl_easy_init()};
     const std::string url = means_.url + "/sync/" + means_.app + "/stream";
-    header_list headers;
-    append(headers, "Authorization: Bearer " + token_);
-    append(headers, "X-Client-Id: " + who_.client);
-    if (!last_id_.empty()) append(headers, "Last-Event-ID: " + last_id_);
+    std::vector<std::string> lines{"Authorization: Bearer " + token_, "X-Client-Id: " + who_.client};
+    if (!last_id_.empty()) lines.push_back("Last-Event-ID: " + last_id_);
+    const auto headers = gate::header_list_of(lines);
     curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
     curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(easy.get(), CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy.get(), CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(easy.get(), CURLOPT_XFERINFOFUNCTION, ask_whether_to_end);
-    curl_easy_setopt(easy.get(), CURLOPT_XFERINFODATA, &ends_);
+    curl_easy_setopt(easy.get(), CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, take);
     curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, this);
     unread_.clear();
     event_ = {};
-    curl_easy_perform(easy.get()); // however it ends, the next one goes on
+    perform(easy.get());
     const std::string failed = failure();
     if (!failed.empty()) throw std::runtime_error(failed);
+}
+
+/// However it ends, the next one goes on.
+void follower::perform(CURL* stream) {
+    curl_multi_add_handle(streams_.get(), stream);
+    for (int running = 1; running > 0 && !ends_;) {
+        curl_multi_perform(streams_.get(), &running);
+        if (running > 0) curl_multi_poll(streams_.get(), nullptr, 0, longest_sleep_ms, nullptr);
+    }
+    curl_multi_remove_handle(streams_.get(), stream);
 }
 
 // libcurl is C: no exception may pass it.

@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <curl/curl.h>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -24,8 +26,8 @@ class follower {
     follower(const follower&) = delete;
     follower& operator=(const follower&) = delete;
 
-    /// Asks it to end; the destructor waits, for a second at most.
-    void stop() { ends_ = true; }
+    /// Asks it to end; the destructor waits for it.
+    void stop();
 
     [[nodiscard]] const history::caller& who() const { return who_; }
     [[nodiscard]] sync::json_value record(const std::string& id) const;
@@ -35,6 +37,9 @@ class follower {
     [[nodiscard]] std::string failure() const;
 
   private:
+    struct free_multi {
+        void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+    };
     struct event {
         std::string name;
         std::string id;
@@ -43,6 +48,7 @@ class follower {
 
     void follow();
     void listen();
+    void perform(CURL* stream);
     static std::size_t take(const char* bytes, std::size_t size, std::size_t count, void* self);
     void take_text(std::string_view text);
     void take_line(std::string_view line);
@@ -52,6 +58,7 @@ class follower {
     const history::caller who_;
     const std::string token_;
     std::atomic<bool> ends_{false};
+    const std::unique_ptr<CURLM, free_multi> streams_; ///< one at a time; whoever stops it wakes it
 
     // The thread's own.
     std::string unread_;

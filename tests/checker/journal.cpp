@@ -118,17 +118,17 @@ void journal::note(const std::string& client, const std::string& what) {
     notes_.push_back({now(), client + ' ' + what});
 }
 
-/// Between what it would count as by the first request that may have been done, and by the last.
+/// Between the least and the most that it would count as by any of the requests that may have been done.
 span journal::bounds(const sent_change& change, instant claimed) const {
-    std::optional<instant> first;
-    std::optional<instant> last;
+    std::optional<span> receipt;
     for (const auto& one : change.sendings) {
         if (one.became == fate::rejected || one.became == fate::refused) continue;
-        first = std::min(first.value_or(one.began), one.began);
-        last = std::max(last.value_or(one.ended), one.ended);
+        const auto shown = clock_.during(one.began, one.ended);
+        if (!receipt) receipt = shown;
+        *receipt = {std::min(receipt->lo, shown.lo), std::max(receipt->hi, shown.hi)};
     }
-    if (!first) return {claimed, claimed};
-    return {std::min(claimed, *first - slack_ + most_ahead), std::min(claimed, *last + slack_ + most_ahead)};
+    if (!receipt) return {claimed, claimed};
+    return {std::min(claimed, receipt->lo + most_ahead), std::min(claimed, receipt->hi + most_ahead)};
 }
 
 void journal::add_claims(const sent_change& change, record_claims& to) const {
@@ -139,8 +139,8 @@ void journal::add_claims(const sent_change& change, record_claims& to) const {
     if (change.claimed.hard_delete) {
         for (const auto& one : change.sendings)
             if (one.became == fate::done || one.became == fate::unknown)
-                to.deletes.push_back(
-                    {{one.began - slack_, one.ended + slack_}, one.became == fate::done, change.origin});
+                to.deletes.push_back({clock_.during(one.began, one.ended), one.ended,
+                                      one.became == fate::done, change.origin});
         return;
     }
     for (const auto& write : change.claimed.writes)
@@ -228,6 +228,25 @@ bool journal::knows(std::string_view origin) const {
     return changes_.contains(origin);
 }
 
+std::optional<journal::doing> journal::first_done(std::string_view origin) const {
+    const std::lock_guard guard{lock_};
+    const auto change = changes_.find(origin);
+    if (change == changes_.end()) return std::nullopt;
+    std::optional<doing> found;
+    for (const auto& one : change->second.sendings) {
+        if (one.became == fate::rejected || one.became == fate::refused) continue;
+        const bool answered = one.became == fate::done;
+        if (!found) found = {one.began, one.ended, answered};
+        found->begun = std::min(found->begun, one.began);
+        if (answered)
+            found->by = found->answered ? std::min(found->by, one.ended) : one.ended;
+        else if (!found->answered)
+            found->by = std::max(found->by, one.ended);
+        found->answered = found->answered || answered;
+    }
+    return found;
+}
+
 /// It may win anew where a delete came between, or where its claim lies so far ahead that it counts as a
 /// later one each time.
 std::size_t journal::most_rows(std::string_view origin) const {
@@ -237,7 +256,9 @@ std::size_t journal::most_rows(std::string_view origin) const {
     const bool deleted =
         std::ranges::any_of(of_record, [](const sent_change* other) { return other->claimed.hard_delete; });
     const bool ahead = std::ranges::any_of(change.claimed.writes, [&](const claimed_write& write) {
-        return write.at >= change.sendings.front().began - slack_ + most_ahead;
+        return std::ranges::any_of(change.sendings, [&](const sending& one) {
+            return write.at >= clock_.during(one.began, one.ended).lo + most_ahead;
+        });
     });
     return deleted || ahead ? change.sendings.size() : 1;
 }

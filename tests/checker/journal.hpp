@@ -5,8 +5,8 @@
 #include "shared/sync/json.hpp"
 #include "shared/sync/time.hpp"
 #include "tests/checker/claims.hpp"
+#include "tests/checker/server_clock.hpp"
 
-#include <chrono>
 #include <cstddef>
 #include <map>
 #include <mutex>
@@ -19,8 +19,8 @@ namespace mana::checker {
 
 class journal {
   public:
-    /// `clock_slack`: how far the server's clock may be from this host's.
-    explicit journal(std::chrono::milliseconds clock_slack) : slack_(clock_slack) {}
+    /// `of_server` outlives it; its steps may still be noted until the claims are asked for.
+    explicit journal(const server_clock& of_server) : clock_(of_server) {}
 
     /// A push is about to be sent. Each of its changes has an `origin` of its own.
     using request = std::size_t;
@@ -55,6 +55,15 @@ class journal {
     /// sent again.
     [[nodiscard]] std::size_t most_rows(std::string_view origin) const;
 
+    /// When a change was done for the first time, if it was.
+    struct doing {
+        sync::instant begun;
+        sync::instant by;      ///< at the latest
+        bool answered = false; ///< with success; else it may not be done at all
+    };
+    /// Nothing: nobody sent it, or it was refused each time.
+    [[nodiscard]] std::optional<doing> first_done(std::string_view origin) const;
+
   private:
     enum class fate { under_way, done, rejected, refused, unknown };
     struct sending {
@@ -86,7 +95,7 @@ class journal {
     void add_claims(const sent_change& change, record_claims& to) const;
     static std::string told(const sent_change& change);
 
-    const std::chrono::milliseconds slack_;
+    const server_clock& clock_;
     mutable std::mutex lock_;                                 ///< guards all that follows
     std::map<std::string, sent_change, std::less<>> changes_; ///< by origin; nodes don't move
     std::map<std::string, std::vector<sent_change*>> of_record_;

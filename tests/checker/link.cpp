@@ -10,16 +10,30 @@ using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-void recovery::strike(const std::string& kind) {
+void recovery::strike(const std::string& kind, time when) {
     const std::lock_guard guard{lock_};
     kind_ = kind;
-    struck_ = steady_clock::now();
+    struck_ = when;
+    back_.reset();
 }
 
-void recovery::succeeded(steady_clock::time_point began) {
+void recovery::back() {
     const std::lock_guard guard{lock_};
+    back_ = steady_clock::now();
+}
+
+void recovery::succeeded(time began, time first_began) {
+    const std::lock_guard guard{lock_};
+    const auto passed_since = [now = steady_clock::now()](time when) {
+        return std::chrono::duration_cast<milliseconds>(now - when);
+    };
+    longest_push_ = std::max(longest_push_, passed_since(first_began));
+    if (back_ && first_began < *back_) {
+        auto& longest = longest_after_end_[kind_];
+        longest = std::max(longest, passed_since(*back_));
+    }
     if (!struck_ || began < *struck_) return;
-    last_ = std::chrono::duration_cast<milliseconds>(steady_clock::now() - *struck_);
+    last_ = passed_since(*struck_);
     longest_[kind_] = std::max(longest_[kind_], last_);
     struck_.reset();
 }
@@ -37,6 +51,16 @@ milliseconds recovery::last() const {
 std::map<std::string, milliseconds> recovery::longest() const {
     const std::lock_guard guard{lock_};
     return longest_;
+}
+
+std::map<std::string, milliseconds> recovery::longest_after_end() const {
+    const std::lock_guard guard{lock_};
+    return longest_after_end_;
+}
+
+milliseconds recovery::longest_push() const {
+    const std::lock_guard guard{lock_};
+    return longest_push_;
 }
 
 namespace {
@@ -73,11 +97,11 @@ std::string link::persist(Attempt attempt) {
 
 std::string link::push(const history::caller& who, const std::string& body) {
     const auto parsed = sync::parse_stored_json(body);
-    return persist([&] { return try_push(who, body, parsed); });
+    return persist([&, first = steady_clock::now()] { return try_push(who, body, parsed, first); });
 }
 
 std::optional<std::string> link::try_push(const history::caller& who, const std::string& body,
-                                          const sync::json_value& parsed) {
+                                          const sync::json_value& parsed, recovery::time first_began) {
     const auto request = means_.book.begin(parsed);
     const auto began = steady_clock::now();
     end_to_end::http_reply reply;
@@ -97,7 +121,7 @@ std::optional<std::string> link::try_push(const history::caller& who, const std:
     }
     if (reply.status != 200) throw std::runtime_error("a push was answered with " + said(reply));
     means_.book.answered(request, sync::parse_stored_json(reply.body));
-    means_.after_faults.succeeded(began);
+    means_.after_faults.succeeded(began, first_began);
     return std::move(reply.body);
 }
 

@@ -14,24 +14,37 @@
 
 namespace mana::checker {
 
-/// How long it takes after a fault until a push succeeds that was begun after it. Thread-safe.
+/// How long it takes after a fault until a push succeeds that was begun after it; where a fault lasts, also
+/// how long after its end those are done who waited for it. Thread-safe.
 class recovery {
   public:
-    /// A fault of that kind strikes. One that nothing has recovered from yet is forgotten.
-    void strike(const std::string& kind);
-    void succeeded(std::chrono::steady_clock::time_point began);
+    using time = std::chrono::steady_clock::time_point;
+
+    /// A fault of that kind strikes, or did. One that nothing has recovered from yet is forgotten.
+    void strike(const std::string& kind, time when = std::chrono::steady_clock::now());
+    /// What was struck is there again, for a kind that is not so at once.
+    void back();
+    /// A push succeeded: that sending of it, and the first one.
+    void succeeded(time began, time first_began);
 
     [[nodiscard]] bool pending() const;
     [[nodiscard]] std::chrono::milliseconds last() const;
     /// By kind.
     [[nodiscard]] std::map<std::string, std::chrono::milliseconds> longest() const;
+    /// By kind: from the end of a fault until the last push was done that had begun before it.
+    [[nodiscard]] std::map<std::string, std::chrono::milliseconds> longest_after_end() const;
+    /// Of any push, with all its tries.
+    [[nodiscard]] std::chrono::milliseconds longest_push() const;
 
   private:
     mutable std::mutex lock_; ///< guards all that follows
-    std::optional<std::chrono::steady_clock::time_point> struck_;
+    std::optional<time> struck_;
+    std::optional<time> back_; ///< until the next one strikes
     std::chrono::milliseconds last_{};
     std::string kind_;
     std::map<std::string, std::chrono::milliseconds> longest_;
+    std::map<std::string, std::chrono::milliseconds> longest_after_end_;
+    std::chrono::milliseconds longest_push_{};
 };
 
 /// What all links of a run share.
@@ -65,7 +78,7 @@ class link : public history::server {
     template<class Attempt>
     std::string persist(Attempt attempt);
     std::optional<std::string> try_push(const history::caller& who, const std::string& body,
-                                        const sync::json_value& parsed);
+                                        const sync::json_value& parsed, recovery::time first_began);
     [[nodiscard]] end_to_end::http_client::header_lines headers_of(const history::caller& who) const;
 
     link_means& means_;

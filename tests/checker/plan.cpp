@@ -86,12 +86,15 @@ class schedule_maker {
 
     void add(step made) {
         made.skew = skew_;
+        made.number = made_.steps.size() + 1;
         made_.steps.push_back(std::move(made));
     }
 
     int burst(int most) {
         static const std::vector<int> sizes{1, 1, 1, 2, 2, 3, 5, 8, 14, 30};
-        const int count = std::min(most, dice_.one_of(sizes));
+        // Sometimes offline for so long that the queue takes more than one push.
+        const int wanted = dice_.chance(3) ? 100 + dice_.below(200) : dice_.one_of(sizes);
+        const int count = std::min(most, wanted);
         if (dice_.chance(4)) skew_ = skew();
         for (int i = 0; i < count; ++i) add(change());
         add(exchange());
@@ -255,10 +258,25 @@ plan make_plan(const plan_size& size) {
         }
         made.schedules.push_back(schedule_maker{size, user, size.devices}.make(of_program));
     }
-    for (const auto& one : made.schedules)
-        made.changes += static_cast<int>(std::ranges::count_if(
-            one.steps, [](const step& made_step) { return makes_a_change(made_step.what); }));
+    for (std::size_t i = 0; i < made.memberships.size(); ++i) made.memberships[i].number = i + 1;
+    made.changes = count_changes(made);
     return made;
+}
+
+std::vector<int> users_of(const plan& made) {
+    std::vector<int> users;
+    for (const auto& one : made.schedules) users.push_back(one.user);
+    std::ranges::sort(users);
+    const auto rest = std::ranges::unique(users);
+    users.erase(rest.begin(), rest.end());
+    return users;
+}
+
+int count_changes(const plan& made) {
+    std::ptrdiff_t count = 0;
+    for (const auto& one : made.schedules)
+        count += std::ranges::count_if(one.steps, [](const step& next) { return makes_a_change(next.what); });
+    return static_cast<int>(count);
 }
 
 } // namespace mana::checker

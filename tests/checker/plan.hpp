@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -49,6 +50,7 @@ struct step {
     bool whole_second = false;             ///< the clock goes on to the next second, so that times meet
     time_form form = time_form::browser;   ///< a program's
     std::chrono::milliseconds skew{};      ///< of the device's clock from now on
+    std::size_t number = 0;                ///< in its schedule as it was made, from 1
 };
 
 /// A device, or the program of a user.
@@ -65,16 +67,22 @@ struct membership_change {
     int user = 0;
     int space = 0;
     bool member = true;
+    std::size_t number = 0; ///< in the plan as it was made, from 1
 };
 
 struct plan {
     plan_size size;
     std::vector<schedule> schedules;
     std::vector<membership_change> memberships; ///< in their order; those at 0 hold from the beginning
-    int changes = 0;                            ///< steps that make one
+    int changes = 0;                            ///< `count_changes`
 };
 
 plan make_plan(const plan_size& size);
+
+/// Those who have a schedule, in their order.
+std::vector<int> users_of(const plan& made);
+/// Steps that make a change.
+int count_changes(const plan& made);
 
 // Names without the prefix of a run.
 /// The records that are the user's own.

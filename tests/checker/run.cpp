@@ -21,6 +21,7 @@ constexpr milliseconds most_ahead_of_an_add{45'000};
 /// Longer than GATE_CACHE twice: who is a member is known everywhere.
 constexpr auto until_members_are_known = 2'500ms;
 constexpr int most_rounds = 10;
+constexpr auto listeners_are_there = 10s;
 
 std::map<std::string, std::string> spaces_by_record(const plan_size& size, const std::string& prefix) {
     std::map<std::string, std::string> found;
@@ -59,15 +60,21 @@ run::run(const plan& what, link_means& means, outside& services, std::string pre
       space_of_record_(spaces_by_record(what.size, prefix_)) {
     change_memberships();
     for (const auto& planned : plan_.schedules) add_actor(planned);
-    for (int user = 0; user < plan_.size.users; ++user)
-        followers_.push_back(std::make_unique<follower>(
+    for (const int user : users_of(plan_))
+        followers_[user] = std::make_unique<follower>(
             means_, history::caller{user_name(user), "u" + std::to_string(user) + "follower"},
-            services_.token_of(user_name(user))));
+            services_.token_of(user_name(user)));
+    std::vector<listening_device> devices;
+    for (const auto& one : actors_)
+        if (one->store)
+            devices.push_back({one->who.user, one->who.client, services_.token_of(one->who.user)});
+    listeners_ = std::make_unique<listeners>(means_.url, std::move(devices));
+    listeners_->await_all(listeners_are_there); // who is not by then, the verdict tells
 }
 
 // All at once: each takes its time.
 run::~run() {
-    for (const auto& one : followers_) one->stop();
+    for (const auto& [user, one] : followers_) one->stop();
 }
 
 history::extras run::extras_of_devices() const {
@@ -240,13 +247,38 @@ void run::push_twice(actor& of) {
     other.get();
 }
 
-void run::push_as_program(actor& of, const step& next) const {
+/// One more change, in a table of its own that no device syncs: whoever is told of that table was told of
+/// this push and of no other.
+sync::json_value run::naming_change(actor& of, const std::string& space) {
+    const auto name = name_of_commit(++named_);
+    const auto origin = of.who.client + '/' + name;
+    json_object data;
+    set_member(data, "updatedAt", sync::to_text(now()));
+    json_object change;
+    set_member(change, "table", name);
+    set_member(change, "id", prefix_ + '-' + name);
+    set_member(change, "op", std::string("insert"));
+    set_member(change, "origin", origin);
+    if (!space.empty()) set_member(change, "spaceId", space);
+    set_member(change, "data", json_value{std::move(data)});
+    of.naming.push_back({origin, space.empty() ? "u:" + of.who.user : "s:" + space});
+    return json_value{std::move(change)};
+}
+
+std::vector<stored_row> run::naming_changes() const {
+    std::vector<stored_row> found;
+    for (const auto& one : actors_) found.insert(found.end(), one->naming.begin(), one->naming.end());
+    return found;
+}
+
+void run::push_as_program(actor& of, const step& next) {
     json_object change;
     set_member(change, "table", std::string(table));
     set_member(change, "id", next.record);
     set_member(change, "origin", of.who.client + '/' + std::to_string(++of.changes));
-    const auto space = space_of_record_.find(next.record);
-    if (space != space_of_record_.end()) set_member(change, "spaceId", space->second);
+    const auto shared = space_of_record_.find(next.record);
+    const auto space = shared != space_of_record_.end() ? shared->second : std::string{};
+    if (!space.empty()) set_member(change, "spaceId", space);
     const auto clock = now() + of.skew;
     const auto at = in_form(
         next.whole_second ? sync::instant{std::chrono::ceil<std::chrono::seconds>(clock)} : clock, next.form);
@@ -270,7 +302,8 @@ void run::push_as_program(actor& of, const step& next) const {
     }
     json_object body;
     set_member(body, "since", sync::to_text(now()));
-    set_member(body, "changes", json_value{sync::json_array{json_value{std::move(change)}}});
+    set_member(body, "changes",
+               json_value{sync::json_array{json_value{std::move(change)}, naming_change(of, space)}});
     of.way->push(of.who, sync::to_json_text(json_value{std::move(body)}));
 }
 
@@ -280,14 +313,28 @@ void run::change_memberships() {
     for (; next_membership_ < changes.size() && (over_ || changes[next_membership_].after_changes <= made_);
          ++next_membership_) {
         const auto& one = changes[next_membership_];
+        const auto before = now();
         services_.set_member(user_name(one.user), space_name(one.space), one.member);
+        note_membership(one, before);
+        if (one.after_changes == 0) continue; // before anybody asked who is a member
         last_membership_ = std::chrono::steady_clock::now();
-        if (one.after_changes == 0) continue;
         ++counts_.membership_changes;
         for (const auto& of : actors_)
             if (of->planned->user == one.user)
                 means_.book.note(of->who.client, (one.member ? "joins " : "leaves ") + space_name(one.space));
     }
+}
+
+void run::note_membership(const membership_change& one, sync::instant before) {
+    const auto user = user_name(one.user);
+    const auto scope = "s:" + space_name(one.space);
+    if (one.member) {
+        memberships_.push_back(
+            {user, scope, one.after_changes == 0 ? sync::epoch : now(), sync::instant::max()});
+        return;
+    }
+    for (auto& known : memberships_)
+        if (known.user == user && known.scope == scope) known.until = std::min(known.until, before);
 }
 
 // Quiet.

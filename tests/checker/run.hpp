@@ -4,8 +4,10 @@
 
 #include "tests/checker/follower.hpp"
 #include "tests/checker/link.hpp"
+#include "tests/checker/listener.hpp"
 #include "tests/checker/outside.hpp"
 #include "tests/checker/plan.hpp"
+#include "tests/checker/told.hpp"
 #include "tests/history/device.hpp"
 
 #include <atomic>
@@ -58,9 +60,12 @@ class run {
     [[nodiscard]] std::string space_name(int space) const { return prefix_ + "-s" + std::to_string(space); }
     [[nodiscard]] const plan& planned() const { return plan_; }
     [[nodiscard]] std::vector<const history::device*> devices_of(int user) const;
-    [[nodiscard]] const follower& follower_of(int user) const {
-        return *followers_.at(static_cast<std::size_t>(user));
-    }
+    [[nodiscard]] const follower& follower_of(int user) const { return *followers_.at(user); }
+    [[nodiscard]] const listeners& listening() const { return *listeners_; }
+    /// Who was a member of which space when, by the services outside.
+    [[nodiscard]] const std::vector<membership>& memberships() const { return memberships_; }
+    /// The changes that name their commits, stored or not.
+    [[nodiscard]] std::vector<stored_row> naming_changes() const;
     /// A device that the user has not had before.
     struct guest {
         std::unique_ptr<link> way;
@@ -77,7 +82,8 @@ class run {
         std::optional<history::device> store;
         std::size_t next = 0;
         std::chrono::milliseconds skew{};
-        int changes = 0; ///< of a program
+        int changes = 0;                ///< of a program
+        std::vector<stored_row> naming; ///< of them, those that name their commits
     };
 
     void add_actor(const schedule& planned);
@@ -89,8 +95,10 @@ class run {
     void change(actor& of, const step& next) const;
     void exchange(actor& of, act what);
     void push_twice(actor& of);
-    void push_as_program(actor& of, const step& next) const;
+    void push_as_program(actor& of, const step& next);
+    [[nodiscard]] sync::json_value naming_change(actor& of, const std::string& space);
     void change_memberships();
+    void note_membership(const membership_change& one, sync::instant before);
     void for_each_device(int threads, const std::function<void(actor&)>& work);
     [[nodiscard]] std::string held_by(const actor& of) const;
     void note_failure();
@@ -101,7 +109,9 @@ class run {
     const std::string prefix_;
     const std::map<std::string, std::string> space_of_record_;
     std::vector<std::unique_ptr<actor>> actors_;
-    std::vector<std::unique_ptr<follower>> followers_; ///< by user
+    std::map<int, std::unique_ptr<follower>> followers_; ///< by user
+    std::unique_ptr<listeners> listeners_;               ///< all devices
+    std::atomic<unsigned> named_{0};
     counts counts_;
     std::atomic<int> made_{0};
     std::atomic<int> limit_{std::numeric_limits<int>::max()};
@@ -115,6 +125,7 @@ class run {
 
     std::mutex membership_lock_; ///< guards what follows
     std::size_t next_membership_ = 0;
+    std::vector<membership> memberships_;
     std::chrono::steady_clock::time_point last_membership_;
 };
 

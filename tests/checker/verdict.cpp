@@ -12,6 +12,7 @@ using sync::to_json_text;
 namespace {
 
 constexpr auto followers_have = 5s;
+constexpr auto between_looks = 200ms;
 constexpr std::size_t most_faults_told = 12;
 
 } // namespace
@@ -49,15 +50,13 @@ void verdict::judge() {
         states_ = kept_->states(app_);
         log_ = kept_->log(app_);
     }
-    std::vector<run::guest> fresh;
-    for (int user = 0; user < run_.planned().size.users; ++user) {
-        fresh.push_back(run_.make_guest(user, "u" + std::to_string(user) + "fresh"));
-        fresh.back().store->pull();
+    std::map<int, run::guest> fresh;
+    for (const int user : users_of(run_.planned())) {
+        fresh[user] = run_.make_guest(user, "u" + std::to_string(user) + "fresh");
+        fresh[user].store->pull();
     }
-    for (int user = 0; user < run_.planned().size.users; ++user)
-        await_follower(user, *fresh[static_cast<std::size_t>(user)].store, settled);
-    for (int user = 0; user < run_.planned().size.users; ++user)
-        judge_user(user, *fresh[static_cast<std::size_t>(user)].store);
+    for (const auto& [user, guest] : fresh) await_follower(user, *guest.store, settled);
+    for (const auto& [user, guest] : fresh) judge_user(user, *guest.store);
     if (kept_ != nullptr) judge_log();
 }
 
@@ -142,7 +141,34 @@ void verdict::judge_log() {
         if (!rows.contains(sent)) fault({}, "the log lacks the acknowledged delete " + sent);
 }
 
+/// Without a look into the log, only of a new record that was acknowledged is it certain that it has a row.
+std::vector<stored_row> verdict::stored_rows() const {
+    std::vector<stored_row> rows;
+    for (const auto& row : log_) rows.push_back({row.origin, row.scope});
+    if (kept_ != nullptr) return rows;
+    for (const auto& row : run_.naming_changes()) {
+        const auto done = book_.first_done(row.origin);
+        if (done && done->answered) rows.push_back(row);
+    }
+    return rows;
+}
+
+void verdict::judge_told(const std::vector<outage>& outages) {
+    auto stored = commits_in(stored_rows(), book_);
+    happened_ = {std::move(stored.commits), run_.listening().heard(), run_.memberships(), outages};
+    told_ = checker::judge(happened_, now());
+    while (told_.final_at > now()) {
+        std::this_thread::sleep_for(between_looks);
+        happened_.devices = run_.listening().heard();
+        told_ = checker::judge(happened_, now());
+    }
+    told_.left_out += stored.left_out;
+    faults_ += told_.faults;
+    lines_.insert(lines_.end(), told_.stories.begin(), told_.stories.end());
+}
+
 void verdict::fault(const std::string& record, const std::string& what) {
+    if (!record.empty() && std::ranges::find(faulty_, record) == faulty_.end()) faulty_.push_back(record);
     if (++faults_ <= most_faults_told) lines_.push_back("record " + record + ": " + what);
 }
 

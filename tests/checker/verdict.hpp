@@ -3,7 +3,9 @@
 
 #include "tests/checker/database.hpp"
 #include "tests/checker/journal.hpp"
+#include "tests/checker/outages.hpp"
 #include "tests/checker/run.hpp"
+#include "tests/checker/told.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -21,11 +23,16 @@ class verdict {
 
     /// When every device has settled. Throws where the server can't be asked.
     void judge();
+    /// Whether all devices heard of all commits in time; waits until that can be said. After judge().
+    void judge_told(const std::vector<outage>& outages);
 
-    [[nodiscard]] bool all_is_well() const { return faults_ == 0; }
     [[nodiscard]] std::size_t comparisons() const { return comparisons_; }
     [[nodiscard]] std::size_t log_rows() const { return log_.size(); }
     [[nodiscard]] std::size_t faults() const { return faults_; }
+    /// The records that have faults, in the order in which they were found.
+    [[nodiscard]] const std::vector<std::string>& faulty() const { return faulty_; }
+    [[nodiscard]] const happenings& happened() const { return happened_; }
+    [[nodiscard]] const tellings& told() const { return told_; }
     /// How long after the devices had settled a follower was still told something.
     [[nodiscard]] std::chrono::milliseconds followers_after() const { return followers_after_; }
     /// The first faults, and the story of the first record that has one; lines.
@@ -47,6 +54,7 @@ class verdict {
     void judge_claims(const std::string& record, const sync::json_value& held);
     void judge_state(const std::string& record, const std::string& scope, std::vector<holder>& holders);
     void judge_log();
+    [[nodiscard]] std::vector<stored_row> stored_rows() const;
     void fault(const std::string& record, const std::string& what);
     void tell_story(const std::string& record, const std::vector<holder>& holders);
     [[nodiscard]] std::string scope_of(int user, const std::string& record) const;
@@ -62,7 +70,10 @@ class verdict {
 
     std::size_t comparisons_ = 0;
     std::size_t faults_ = 0;
+    std::vector<std::string> faulty_;
     std::chrono::milliseconds followers_after_{};
+    happenings happened_;
+    tellings told_;
     std::vector<std::string> lines_;
     bool story_told_ = false;
 };

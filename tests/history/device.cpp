@@ -181,10 +181,11 @@ std::string device::next_body() const {
 json_value device::push() {
     const auto count = std::min(queue_.size(), most_changes_in_a_push);
     auto answer = json(server_.push(who_, next_body()));
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+    // First: where the user has joined the space meanwhile, the same answer brings the record.
+    if (extras_.drops_refused) drop_refused(answer);
     apply(answer);
     for (auto& [table, cursor] : cursors_) cursor = required_text(object_in(answer), "syncedUntil");
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
-    if (extras_.drops_refused) drop_refused(answer);
     return answer;
 }
 

@@ -61,7 +61,7 @@ write_ctest_file() {
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
         printf 'add_test(checker "%s")\n' "$root/tests/checker/run"
-        printf 'set_tests_properties(checker PROPERTIES TIMEOUT 300)\n'
+        printf 'set_tests_properties(checker PROPERTIES TIMEOUT 900)\n'
         printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
         printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
@@ -85,11 +85,16 @@ bench() { # [hub|overload|spaces] ARG...
     "$program" "$@"
 }
 
-check() { # ARG...
+check() { # [full] ARG...
+    local program=$root/build/tests/checker
+    if [[ ${1:-} == full ]]; then
+        program=$root/tests/checker/full
+        shift
+    fi
     use_instance checker
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${checker_packages[@]}"
     build_release
     private_stack
-    "$root/build/tests/checker" "$@"
+    "$program" "$@"
 }

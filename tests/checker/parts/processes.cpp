@@ -20,6 +20,7 @@
 #include <sys/un.h>
 #include <system_error>
 #include <unistd.h>
+#include <utility>
 
 namespace mana::checker {
 
@@ -32,6 +33,16 @@ namespace {
 /// Memberships and billing are asked again so soon that a run sees members come and go.
 constexpr auto gate_cache = "1s";
 constexpr auto worker_count = "3";
+/// So small that a device which was away reads several, while others write.
+constexpr auto page_rows = "200";
+// Where the network is the checker's own.
+constexpr int postgres_port = 5432;
+constexpr int redis_port = 6379;
+
+/// That tokens are valid for long enough is the identity service's doing: a day.
+constexpr auto clock_ahead = 1h;
+/// How far the clocks of programs on one host may be apart: they are cut to milliseconds.
+constexpr auto clock_slack = 2ms;
 
 const std::string postgres_bin = "/usr/lib/postgresql/15/bin/";
 
@@ -41,6 +52,12 @@ std::vector<std::string> as_postgres(std::vector<std::string> command) {
         command.insert(command.begin(),
                        {"setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"});
     return command;
+}
+
+/// Beside what else is to be loaded before a program's own libraries.
+void preload(program::settings& into, const std::string& library) {
+    auto& libraries = into["LD_PRELOAD"];
+    libraries += (libraries.empty() ? "" : ":") + library;
 }
 
 std::string contents_of(const std::string& file) {
@@ -87,7 +104,11 @@ std::string nginx_program() {
 } // namespace
 
 processes::processes(const needs& of_faults)
-    : needs_(of_faults), name_(end_to_end::fresh("checker")), port_(free_port()) {
+    : needs_(of_faults), name_(end_to_end::fresh("checker")), port_(free_port()), clock_(clock_slack) {
+    if (needs_.network) network_ = std::make_unique<network>(folder_.file("network.log"));
+    if (needs_.clock) hands_ = std::make_unique<stepping_clock>(clock_ahead, clock_);
+    if (needs_.crash_points) points_ = std::make_unique<crash_points>(folder_.file("crash_point"));
+    if (needs_.disk) disk_ = std::make_unique<small_disk>(postgres_folder_.file(""));
     if (needs_.postgres) {
         copy_postgres();
         start_postgres();
@@ -118,18 +139,41 @@ program::settings processes::program_settings() const {
     auto settings = end_to_end::hub_settings(folder_);
     const auto identity = required_environment("MANA_TEST_IDENTITY_URL");
     auto& database = settings["DATABASE_URL"] = database_url("MANA_TEST_DATABASE_URL");
+    if (network_) database = database.substr(0, database.find('?')) + "?host=" + network_->address();
     database +=
         (database.find('?') == std::string::npos ? "?application_name=" : "&application_name=") + name_;
-    settings["REDIS_URL"] = "unix://" + folder_.file("redis.sock");
+    settings["REDIS_URL"] =
+        network_ ? "redis://" + network_->address() : "unix://" + folder_.file("redis.sock");
     settings["MANA_AUTH_URL"] = settings["MANA_CREDITS_URL"] = identity;
     settings["GATE_CACHE"] = gate_cache;
     settings["WORKERS"] = worker_count;
     settings["MAX_REQUESTS"] = "0"; // a run is faster than any user
+    settings["PAGE_ROWS"] = page_rows;
+    if (needs_.lasting_workers) settings["WORKER_REQUESTS"] = settings["WORKER_MEMORY"] = "0";
+    go_by_clock(settings, stepping_clock::looks::in_threads);
     return settings;
 }
 
+program::settings processes::settings_with_points(bool wanted) const {
+    auto settings = program_settings();
+    if (!wanted) return settings;
+    settings.merge(points_->settings());
+    preload(settings, crash_points::library());
+    return settings;
+}
+
+void processes::go_by_clock(program::settings& settings, stepping_clock::looks at_it) const {
+    if (!hands_) return;
+    settings.merge(hands_->settings());
+    preload(settings, stepping_clock::library(at_it));
+}
+
+std::string processes::log_file(const std::string& part) const {
+    return (disk_ ? postgres_folder_ : folder_).file(part + ".log");
+}
+
 void processes::copy_postgres() {
-    const auto log = folder_.file("copy.log");
+    const auto log = log_file("copy");
     const auto ran = [&](const std::vector<std::string>& command) {
         return program{command, {}, log}.succeeded();
     };
@@ -139,16 +183,38 @@ void processes::copy_postgres() {
         ran(as_postgres({postgres_bin + "pg_basebackup", "--checkpoint=fast", "--no-sync", "-D",
                          folder + "data", "-d", required_environment("MANA_TEST_SUPERUSER_URL")}));
     if (!copied) throw std::runtime_error("a copy of PostgreSQL: " + log_of("copy"));
+    if (network_) let_in_workers();
+}
+
+void processes::let_in_workers() const {
+    std::ofstream{postgres_folder_.file("data/pg_hba.conf"), std::ios::app}
+        << "host all all " << network_->outer_address() << "/32 trust\n";
+}
+
+std::vector<std::string> processes::inside(std::vector<std::string> command) const {
+    return network_ ? network_->inside(std::move(command)) : command;
 }
 
 // Without fsync: a stop of the program, unlike one of the host, loses nothing of what was written.
+// On a small disk its own log is kept small too, and needs space for each segment.
 void processes::start_postgres() {
     const auto folder = postgres_folder_.file("");
-    postgres_ = std::make_unique<program>(
-        as_postgres({postgres_bin + "postgres", "-D", folder + "data", "-c", "listen_addresses=", "-c",
-                     "port=5432", "-c", "unix_socket_directories=" + folder, "-c", "max_connections=200",
-                     "-c", "timezone=UTC", "-c", "fsync=off"}),
-        program::settings{}, folder_.file("postgres.log"));
+    program::settings settings;
+    go_by_clock(settings, stepping_clock::looks::in_signal_handlers);
+    std::vector<std::string> command{"env"};
+    // What libfaketime shares between processes belongs to the user who loaded it first.
+    if (hands_) command.push_back("LD_PRELOAD=" + std::exchange(settings["LD_PRELOAD"], {}));
+    command.insert(command.end(), {postgres_bin + "postgres", "-D", folder + "data"});
+    std::vector<std::string> values{"listen_addresses=" + (network_ ? network_->address() : ""),
+                                    "port=" + std::to_string(postgres_port),
+                                    "unix_socket_directories=" + folder,
+                                    "max_connections=200",
+                                    "timezone=UTC",
+                                    "fsync=off"};
+    if (disk_) values.insert(values.end(), {"min_wal_size=32MB", "max_wal_size=128MB", "wal_recycle=off"});
+    for (const auto& value : values) command.insert(command.end(), {"-c", value});
+    postgres_ =
+        std::make_unique<program>(inside(as_postgres(std::move(command))), settings, log_file("postgres"));
     const auto url = superuser_url();
     const bool up = await([&] { return postgres_->ended() || PQping(url.c_str()) == PQPING_OK; }, 30s) &&
                     !postgres_->ended();
@@ -161,6 +227,14 @@ void processes::restart_postgres() {
     start_postgres();
 }
 
+void processes::free_disk() {
+    disk_->free_up();
+    const auto url = superuser_url();
+    if (!await([&] { return postgres_->ended() || PQping(url.c_str()) == PQPING_OK; }, 30s))
+        throw std::runtime_error("postgres: " + log_of("postgres"));
+    if (postgres_->ended()) start_postgres();
+}
+
 std::string processes::database_url(const char* variable) const {
     auto url = required_environment(variable);
     if (!postgres_) return url;
@@ -170,8 +244,9 @@ std::string processes::database_url(const char* variable) const {
 void processes::start_redis() {
     const auto socket = folder_.file("redis.sock");
     redis_ = std::make_unique<program>(
-        std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", socket, "--save", "",
-                                 "--appendonly", "no", "--daemonize", "no", "--dir", folder_.file("")},
+        inside({"redis-server", "--port", std::to_string(network_ ? redis_port : 0), "--bind",
+                network_ ? network_->address() : "127.0.0.1", "--protected-mode", "no", "--unixsocket",
+                socket, "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", folder_.file("")}),
         program::settings{}, folder_.file("redis.log"));
     if (!await([&] { return can_connect(socket); })) throw std::runtime_error("redis: " + log_of("redis"));
 }
@@ -182,7 +257,7 @@ void processes::start_master() {
         if (!master_ || master_->ended())
             master_ = std::make_unique<program>(
                 std::vector<std::string>{required_environment("MANA_TEST_WORKER_PROGRAM")},
-                program_settings(), folder_.file("worker.log"));
+                settings_with_points(needs_.crash_points), log_file("worker"));
         return await([this] { return master_->ended() || master_->children().size() >= 3; }, 2s) &&
                !master_->ended() && can_connect(folder_.file("worker.sock"));
     };
@@ -193,8 +268,8 @@ void processes::start_hub() {
     const auto up = [this] {
         if (!hub_ || hub_->ended())
             hub_ = std::make_unique<program>(
-                std::vector<std::string>{required_environment("MANA_TEST_HUB_PROGRAM")}, program_settings(),
-                folder_.file("hub.log"));
+                std::vector<std::string>{required_environment("MANA_TEST_HUB_PROGRAM")},
+                settings_with_points(needs_.crash_points_of_hub), log_file("hub"));
         return can_connect(folder_.file("hub.sock"));
     };
     if (!await(up, 15s)) throw std::runtime_error("hub: " + log_of("hub"));
@@ -204,7 +279,10 @@ void processes::write_nginx_files() {
     const std::filesystem::path templates = required_environment("MANA_TEST_NGINX_TEMPLATE_DIR");
     const std::filesystem::path target = folder_.file("nginx");
     std::filesystem::create_directories(target / "snippets");
-    std::filesystem::create_directories(folder_.file("log"));
+    if (disk_)
+        std::filesystem::create_directory_symlink(postgres_folder_.file(""), folder_.file("log"));
+    else
+        std::filesystem::create_directories(folder_.file("log"));
     const std::map<std::string, std::string> values{{"USER", ::geteuid() == 0 ? "user root;" : ""},
                                                     {"USER_RATE", "100000r/s"},
                                                     {"RUN_DIR", folder_.file("")},
@@ -223,9 +301,11 @@ void processes::write_nginx_files() {
 void processes::start_nginx() {
     write_nginx_files();
     const auto prefix = folder_.file("nginx");
+    program::settings settings;
+    go_by_clock(settings, stepping_clock::looks::in_signal_handlers);
     nginx_ = std::make_unique<program>(std::vector<std::string>{nginx_program(), "-p", prefix, "-e", "stderr",
                                                                 "-c", prefix + "/dev-nginx.conf"},
-                                       program::settings{}, folder_.file("nginx.log"));
+                                       settings, log_file("nginx"));
     const bool up =
         await([this] { return nginx_->ended() || (answers("/health") && answers("/sync/x/pull")); });
     if (!up || nginx_->ended()) throw std::runtime_error("nginx: " + log_of("nginx"));
@@ -255,13 +335,20 @@ void processes::restart_redis() {
     start_redis();
 }
 
+std::unique_ptr<cut> processes::cut_off_from(cut_off which, lost_packets lost) const {
+    std::vector<int> ports;
+    if (which != cut_off::redis) ports.push_back(postgres_port);
+    if (which != cut_off::postgres) ports.push_back(redis_port);
+    return std::make_unique<cut>(*network_, ports, lost);
+}
+
 void processes::reload_nginx() const {
     nginx_->signal(SIGHUP);
 }
 
 std::string processes::log_of(const std::string& part) const {
     constexpr std::size_t most = 2'000;
-    const auto log = contents_of(folder_.file(part + ".log"));
+    const auto log = contents_of(log_file(part));
     return log.size() > most ? log.substr(log.size() - most) : log;
 }
 

@@ -1,0 +1,108 @@
+#include "tests/checker/parts/figures.hpp"
+
+#include "tests/checker/database.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <hiredis/hiredis.h>
+#include <memory>
+#include <stdexcept>
+#include <string_view>
+#include <sys/time.h>
+#include <system_error>
+#include <vector>
+
+namespace mana::checker {
+
+namespace {
+
+constexpr timeval redis_patience{2, 0};
+
+struct free_context {
+    void operator()(redisContext* context) const { redisFree(context); }
+};
+struct free_reply {
+    void operator()(redisReply* reply) const { freeReplyObject(reply); }
+};
+
+std::string folder_of(pid_t pid) {
+    return "/proc/" + std::to_string(pid);
+}
+
+/// With all that it started. Processes that end meanwhile are left out.
+std::vector<pid_t> family_of(pid_t parent) {
+    std::vector<pid_t> all{parent};
+    std::ifstream children{folder_of(parent) + "/task/" + std::to_string(parent) + "/children"};
+    for (pid_t child = 0; children >> child;) all.push_back(child);
+    return all;
+}
+
+/// Bytes; 0 where it has ended.
+std::size_t memory_of(pid_t pid) {
+    std::ifstream lines{folder_of(pid) + "/smaps_rollup"};
+    for (std::string word; lines >> word;) {
+        std::size_t kilobytes = 0;
+        if (word == "Pss:" && lines >> kilobytes) return kilobytes * 1'024;
+    }
+    return 0;
+}
+
+std::size_t descriptors_of(pid_t pid) {
+    std::error_code failed; // it may have ended
+    std::size_t count = 0;
+    for (std::filesystem::directory_iterator one{folder_of(pid) + "/fd", failed}, end; !failed && one != end;
+         one.increment(failed))
+        ++count;
+    return count;
+}
+
+program_figures figures_of(pid_t parent) {
+    program_figures sum;
+    for (const auto pid : family_of(parent)) {
+        const auto memory = memory_of(pid);
+        if (memory == 0) continue;
+        ++sum.processes;
+        sum.memory += memory;
+        sum.descriptors += descriptors_of(pid);
+    }
+    return sum;
+}
+
+std::optional<std::size_t> number_after(std::string_view text, std::string_view name) {
+    const auto at = text.find(name);
+    if (at == std::string_view::npos) return std::nullopt;
+    return std::stoul(std::string(text.substr(at + name.size(), 20)));
+}
+
+/// What Redis tells of itself; empty where it is away.
+std::string told_by_redis(const std::string& socket) {
+    const std::unique_ptr<redisContext, free_context> context{
+        redisConnectUnixWithTimeout(socket.c_str(), redis_patience)};
+    if (!context || context->err != 0) return {};
+    redisSetTimeout(context.get(), redis_patience);
+    const std::unique_ptr<redisReply, free_reply> reply{
+        static_cast<redisReply*>(redisCommand(context.get(), "INFO"))};
+    if (!reply || reply->type != REDIS_REPLY_STRING) return {};
+    return {reply->str, reply->len};
+}
+
+} // namespace
+
+figures_source::figures_source(const processes& of)
+    : master_(of.master_pid()), hub_(of.hub_pid()), nginx_(of.nginx_pid()), postgres_url_(of.superuser_url()),
+      application_(of.name()), redis_socket_(of.redis_socket()) {}
+
+figures figures_source::take() const {
+    figures taken{figures_of(master_), figures_of(hub_), figures_of(nginx_), {}, {}, {}};
+    try {
+        taken.postgres_connections = database{postgres_url_}.count_connections(application_);
+    } catch (const std::runtime_error&) { // it is away
+    }
+    const auto told = told_by_redis(redis_socket_);
+    taken.redis_clients = number_after(told, "connected_clients:");
+    taken.redis_memory = number_after(told, "used_memory:");
+    return taken;
+}
+
+} // namespace mana::checker
