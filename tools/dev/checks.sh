@@ -61,7 +61,7 @@ write_ctest_file() {
         printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
         printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
         printf 'add_test(checker "%s")\n' "$root/tests/checker/run"
-        printf 'set_tests_properties(checker PROPERTIES TIMEOUT 900)\n'
+        printf 'set_tests_properties(checker PROPERTIES TIMEOUT 900 LABELS checker)\n'
         printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
         printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
