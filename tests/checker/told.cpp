@@ -128,11 +128,12 @@ class judge_of_all {
         return pulled < first.at ? telling{pulled, false, true} : first;
     }
 
-    /// A client pulls after each auth-ok (docs/protocol.md), and finds what was committed by then. Where the
-    /// hub was just started it is told as well, and the telling is what counts.
+    /// A client pulls after each auth-ok (docs/protocol.md), and finds what was committed by then. Where it
+    /// came back while the push was under way, what it was not told was committed before. Where the hub was
+    /// just started it is told as well, and the telling is what counts.
     [[nodiscard]] instant first_pull(const commit& made, const hearing& device) const {
-        const auto from = made.answered ? made.made_by : made.begun;
-        for (auto one = std::ranges::lower_bound(device.connections, from, {}, &connection_time::opened);
+        for (auto one =
+                 std::ranges::lower_bound(device.connections, made.begun, {}, &connection_time::opened);
              one != device.connections.end(); ++one)
             if (!hub_tells(made, one->opened)) return one->opened;
         return never;

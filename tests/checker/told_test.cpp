@@ -116,8 +116,16 @@ TEST_F(told, who_comes_back_pulls_what_was_there) {
     EXPECT_EQ(found.by_pulling, 1U);
 }
 
-TEST_F(told, who_comes_back_before_the_answer_must_be_told) {
+TEST_F(told, who_comes_back_while_it_is_under_way_may_be_too_late_for_the_telling_and_pulls_it) {
     committed(10s, 13s);
+    cut(9s, 12s);
+    const auto found = judged();
+    EXPECT_EQ(found.faults, 0U);
+    EXPECT_EQ(found.by_pulling, 1U);
+}
+
+TEST_F(told, who_came_back_before_it_was_sent_must_be_told) {
+    committed(13s, 14s);
     cut(9s, 12s);
     EXPECT_EQ(judged().faults, 1U);
 }
