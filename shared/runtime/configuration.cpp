@@ -369,6 +369,7 @@ configuration load_configuration() {
 
 std::vector<variable_default> variable_defaults() {
     std::vector<variable_default> all;
+    all.reserve(variables.size());
     for (const variable& entry : variables) all.push_back({entry.name, entry.fallback});
     return all;
 }
