@@ -81,7 +81,7 @@ void check_any_bytes(std::string_view text) {
 }
 
 void check_stream(std::string_view text) {
-    const auto wanted = hub::parse_stream_request({"todo", text, "phone", ""});
+    const auto wanted = hub::parse_stream_request({"todo", text, "phone", ""}, 500);
     if (!wanted) return;
     must(wanted->tables.size() <= hub::collections_at_most, "a stream is of a bounded number of tables");
     must(std::ranges::all_of(wanted->tables, http::is_collection), "each can be asked of PostgreSQL");
