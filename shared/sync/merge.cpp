@@ -281,15 +281,12 @@ class push_merge {
                                   std::move(held), by_tombstone ? *record.tombstone : rival->shown});
     }
 
-    void win(pending_change& pending, pending_write& write, log_row& row) {
+    void win(pending_change& pending, const pending_write& write, log_row& row) {
         auto& record = *pending.record;
-        auto& given = write.given;
+        const auto& given = write.given;
         const instant claim = given.at.value_or(terms_.receipt);
         const auto latest = latest_shown(record, given.field);
         const instant shown = latest && claim <= *latest ? *latest + next_instant : claim;
-        // What it beat stays beaten when it is sent again.
-        const auto before = record.fields.find(given.field);
-        if (before != record.fields.end()) write.compared = std::max(write.compared, before->second.compared);
         held_field held{given.value,  given.at,       write.compared, shown, std::nullopt,
                         author_.user, author_.client, true,           true};
         if (given.from_insert) held.hold = held_by_an_inserter();
@@ -310,9 +307,7 @@ class push_merge {
         auto inner = first_inside(record, write.given.field);
         while (inner != record.fields.end() && lies_inside(inner->first, write.given.field)) {
             auto& held = inner->second;
-            const bool older =
-                held.compared < write.compared || (held.compared == write.compared && held.fresh);
-            if (older) {
+            if (beats(write, held)) {
                 record.replaced = true;
                 inner = record.fields.erase(inner);
                 continue;

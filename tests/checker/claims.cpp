@@ -88,7 +88,7 @@ struct outcome {
 outcome outcome_of(const claim_list& made, const std::vector<tombstone>& deletes, const claim* around) {
     claim_list certain;
     for (const auto* one : made)
-        if (is_certain(*one, deletes) && (around == nullptr || one->time.lo > around->time.hi))
+        if (is_certain(*one, deletes) && (around == nullptr || is_later(*one, *around)))
             certain.push_back(one);
     outcome found;
     found.required = !certain.empty();

@@ -51,6 +51,18 @@ std::string follower::failure() const {
     return failure_;
 }
 
+std::vector<std::string> follower::history_of(const std::string& record) const {
+    const std::lock_guard guard{lock_};
+    std::vector<std::string> lines;
+    for (const auto& one : heard_)
+        if (one.record.empty() || one.record == record) lines.push_back(one.text);
+    return lines;
+}
+
+void follower::note(const std::string& record, const std::string& text) {
+    heard_.push_back({record, sync::to_text(now()).substr(11, 12) + ' ' + text});
+}
+
 void follower::follow() {
     while (!ends_) {
         try {
@@ -79,6 +91,10 @@ void follower::listen() {
     curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, this);
     unread_.clear();
     event_ = {};
+    {
+        const std::lock_guard guard{lock_};
+        note({}, "listens from " + (last_id_.empty() ? "the epoch" : last_id_));
+    }
     perform(easy.get());
     const std::string failed = failure();
     if (!failed.empty()) throw std::runtime_error(failed);
@@ -143,6 +159,9 @@ void follower::finish_event() {
             throw std::runtime_error("an event lacks its changes");
         const std::lock_guard guard{lock_};
         store_.receive(*changes->as_array());
+        for (const auto& change : *changes->as_array())
+            if (const auto* id = sync::find_member(*change.as_object(), "id"))
+                note(*id->as_string(), "told up to " + event_.id + ": " + sync::to_json_text(change));
         last_told_ = std::chrono::steady_clock::now();
     }
     if (!event_.id.empty()) last_id_ = event_.id;

@@ -33,6 +33,8 @@ class follower {
     [[nodiscard]] sync::json_value record(const std::string& id) const;
     /// When it was told something last.
     [[nodiscard]] std::chrono::steady_clock::time_point last_told() const;
+    /// What it was told of a record, and when it began to listen with which id: one line each, in order.
+    [[nodiscard]] std::vector<std::string> history_of(const std::string& record) const;
     /// What went wrong for good; empty: nothing.
     [[nodiscard]] std::string failure() const;
 
@@ -53,6 +55,7 @@ class follower {
     void take_text(std::string_view text);
     void take_line(std::string_view line);
     void finish_event();
+    void note(const std::string& record, const std::string& text); ///< under the lock
 
     link_means& means_;
     const history::caller who_;
@@ -70,6 +73,11 @@ class follower {
     history::device store_;
     std::chrono::steady_clock::time_point last_told_;
     std::string failure_;
+    struct heard {
+        std::string record; ///< empty: it began to listen
+        std::string text;
+    };
+    std::vector<heard> heard_;
 
     std::thread thread_; ///< last: it uses all of the above
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace mana::checker {
 
@@ -102,7 +103,16 @@ void verdict::judge_record(int user, const std::string& record, const history::d
                               to_json_text(expected));
     }
     judge_claims(record, expected);
-    if (faults_ != faults_before) tell_story(record, holders);
+    if (faults_ == faults_before) return;
+    tell_story(record, holders);
+    if (!same(run_.follower_of(user).record(record), expected)) tell_of_follower(user, record);
+}
+
+void verdict::tell_of_follower(int user, const std::string& record) {
+    if (std::exchange(follower_told_, true)) return;
+    const auto& follows = run_.follower_of(user);
+    lines_.push_back("what " + follows.who().client + " was told of " + record + ':');
+    for (const auto& line : follows.history_of(record)) lines_.push_back("  " + line);
 }
 
 void verdict::judge_state(const std::string& record, const std::string& scope, std::vector<holder>& holders) {

@@ -57,6 +57,7 @@ class verdict {
     [[nodiscard]] std::vector<stored_row> stored_rows() const;
     void fault(const std::string& record, const std::string& what);
     void tell_story(const std::string& record, const std::vector<holder>& holders);
+    void tell_of_follower(int user, const std::string& record);
     [[nodiscard]] std::string scope_of(int user, const std::string& record) const;
 
     run& run_;
@@ -76,6 +77,7 @@ class verdict {
     tellings told_;
     std::vector<std::string> lines_;
     bool story_told_ = false;
+    bool follower_told_ = false;
 };
 
 } // namespace mana::checker

@@ -197,9 +197,23 @@ TEST_F(merge, of_claims_too_far_ahead_the_later_one_wins_though_the_clock_was_se
     push("B", "09:00", update(later));
     EXPECT_EQ(value("f"), "2") << "B holds it with a time later than A's, and would take no other";
     EXPECT_EQ(shown("f"), "2036-01-31T09:00:01.000Z");
-    EXPECT_TRUE(push("A", "09:30", update(earlier)).rows.empty())
-        << "what was beaten stays so when it is sent again";
     EXPECT_TRUE(push("B", "09:30", update(later)).rows.empty()) << "the same claim again is a tie";
+}
+
+TEST_F(merge, of_claims_too_far_ahead_inside_an_object_the_later_one_wins_though_the_clock_was_set_back) {
+    push("A", "10:00", update(R"("rec.b":{"value":1,"at":"2036-01-31T09:00:00.000Z"})"));
+    push("A", "09:00", update(R"("rec.b":{"value":2,"at":"2036-01-31T09:00:01.000Z"})"));
+    push("A", "09:01", update(R"("rec":{"value":{"a":3,"b":3},"at":"2036-01-31T09:00:02.000Z"})"));
+    EXPECT_EQ(value("rec"), R"({"a":3,"b":3})");
+    EXPECT_EQ(value("rec.b"), "none") << "it is older than what lies around it, by its claim and by receipt";
+}
+
+TEST_F(merge, of_claims_too_far_ahead_in_one_push_the_later_in_order_wins_though_the_clock_was_set_back) {
+    push("A", "10:00", update(R"("rec":{"value":null,"at":"2036-01-31T09:00:00.000Z"})"));
+    push("A", "09:00",
+         update(R"("rec":{"value":{"a":1,"b":1},"at":"2036-01-31T09:00:01.000Z"})") + "," +
+             update(R"("rec.b":{"value":2,"at":"2036-01-31T09:00:01.000Z"})"));
+    EXPECT_EQ(value("rec.b"), "2");
 }
 
 TEST_F(merge, a_claim_within_the_skew_is_not_capped) {
