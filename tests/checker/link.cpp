@@ -89,7 +89,8 @@ std::string link::persist(Attempt attempt) {
     const auto until = steady_clock::now() + means_.patience;
     for (milliseconds pause = 10ms;; pause = std::min(pause * 2, milliseconds{250})) {
         if (auto body = attempt()) return std::move(*body);
-        if (steady_clock::now() > until) throw std::runtime_error("the server did not come back in time");
+        if (steady_clock::now() > until)
+            throw std::runtime_error("the server did not come back in time: " + last_failure_);
         ++means_.retries;
         std::this_thread::sleep_for(pause);
     }
@@ -107,10 +108,12 @@ std::optional<std::string> link::try_push(const history::caller& who, const std:
     end_to_end::http_reply reply;
     try {
         reply = http_.post("/sync/" + means_.app, body, headers_of(who));
-    } catch (const std::runtime_error&) { // no reply
+    } catch (const std::runtime_error& no_reply) {
         means_.book.unanswered(request);
+        last_failure_ = no_reply.what();
         return std::nullopt;
     }
+    if (is_passing(reply.status)) last_failure_ = said(reply);
     if (reply.status == 429) {
         means_.book.refused(request);
         return std::nullopt;
@@ -135,7 +138,9 @@ std::string link::pull(const history::caller& who, const std::string& table, con
             auto reply = http_.get(path, headers_of(who));
             if (reply.status == 200) return std::move(reply.body);
             if (!is_passing(reply.status)) throw std::logic_error("a pull was answered with " + said(reply));
-        } catch (const std::runtime_error&) { // no reply
+            last_failure_ = said(reply);
+        } catch (const std::runtime_error& no_reply) {
+            last_failure_ = no_reply.what();
         }
         return std::nullopt;
     });

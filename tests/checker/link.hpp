@@ -84,6 +84,7 @@ class link : public history::server {
     link_means& means_;
     std::string token_;
     end_to_end::http_client http_;
+    std::string last_failure_; ///< what the last try came to that was worth another one
 };
 
 } // namespace mana::checker
