@@ -62,13 +62,14 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
           request_id_(std::move(opening.request_id)), socket_(std::move(connected)),
           timer_(socket_.get_executor()) {}
 
-    /// Listens before it reads: what is pushed while a page is read makes it read again.
+    /// Listens before it reads: what is pushed while a page is read makes it read again. What is to be
+    /// written first is there before either: who listens may hear at once.
     void start() {
         told_id_ = wanted_.since;
+        outgoing_ = retry_field();
         shared_.counts.opened(connection_kind::stream);
         shared_.index.add(*this);
         listen();
-        outgoing_ = retry_field();
         fall_behind();
         watch_client();
         advance();
@@ -105,7 +106,9 @@ class event_stream final : public subscriber, public std::enable_shared_from_thi
     std::optional<steady_clock::time_point> retry_at_; // the last page could not be read
     std::optional<sync::position> published_at_;       // of the first push that waits to be told
 
-    std::string outgoing_; // one page of events at most, or less
+    // One page of events at most, or less. While a page is under way it is empty, and nothing is being
+    // written: the page takes its place.
+    std::string outgoing_;
     bool writing_ = false;
     steady_clock::time_point written_by_;
     steady_clock::time_point heartbeat_at_ = since_ + heartbeat_every;

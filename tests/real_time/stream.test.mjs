@@ -5,6 +5,8 @@ import { describe, it } from 'node:test';
 import { endOf, idsOf, inserts, newUser, numbered, tokenOf, userWithBacklog } from './support/device.mjs';
 import { cursorOfNow, fresh } from './support/environment.mjs';
 import { HubProcess } from './support/hub_process.mjs';
+import { publishMany } from './support/outages.mjs';
+import { SocketClient } from './support/socket_client.mjs';
 import { ask, headersOf, headOf, textOf } from './support/stack.mjs';
 import { changesOf, StreamClient, streamPath } from './support/stream_client.mjs';
 
@@ -286,6 +288,21 @@ describe('stream', { concurrency: true }, () => {
             const live = await stream.pagesUntil('t3');
             assert.deepEqual(idsOf(changesOf([...missed, ...live])), ['t2', 't3']);
         });
+    });
+
+    // The hub may have read the backlog before the stream has begun to be written.
+    it('misses nothing while it is told of all that was pushed before it came back', async (test) => {
+        const user = await newUser();
+        await user.device('phone').pushRecords('tasks', 't1');
+        const hub = await HubProcess.start(test);
+        const socket = await SocketClient.authenticated(test, user.token, { at: hub });
+        await publishMany(user.name, 45_000, 'marker');
+        await socket.toldUntil('marker', 30_000);
+        for (let opened = 0; opened < 20; ++opened) {
+            const stream = await StreamClient.open(test, user.token, { at: hub });
+            await stream.pagesUntil('t1');
+            stream.close();
+        }
     });
 
     it('misses nothing and doubles nothing while it opens under pushes', async (test) => {

@@ -46,6 +46,19 @@ export async function streamEntriesAbout(user) {
     return notificationsAbout(user, lines.split('\n'));
 }
 
+// Hubs hear of so many pushes of the user, of which the log knows nothing; the last one names a table of its own.
+export async function publishMany(user, count, lastTable) {
+    const payload = (table) => JSON.stringify({
+        v: 1, scope: `u:${user}`, user, app: 'todo', tables: [table], client: 'tool', count: 1, cursor: 'CURSOR',
+    });
+    const script = `for i = 1, tonumber(ARGV[3]) do
+        local payload = ARGV[i == tonumber(ARGV[3]) and 2 or 1]
+        redis.call('PUBLISH', 'mana-sync:1:00', (string.gsub(payload, 'CURSOR', ARGV[4] .. string.format('%06dZ', i))))
+    end`;
+    const second = new Date(Math.random() * Date.now()).toISOString().slice(0, 20); // which no push of others has
+    await redis('EVAL', script, '0', payload('tasks'), payload(lastTable), String(count), second);
+}
+
 function notificationsAbout(user, lines) {
     return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line))
         .filter((notification) => notification.user === user);
