@@ -14,7 +14,8 @@ namespace mana::store {
 
 namespace {
 
-constexpr statement begin_statement{"begin", "begin"};
+// Each statement has a snapshot of its own: what follows a lock must see what its last holder committed.
+constexpr statement begin_statement{"begin", "begin isolation level read committed"};
 constexpr statement commit_statement{"commit", "commit"};
 constexpr statement rollback_statement{"rollback", "rollback"};
 
@@ -23,9 +24,10 @@ constexpr statement rollback_statement{"rollback", "rollback"};
 // its tries, so that whoever waits for a vanished one is still served.
 constexpr std::chrono::milliseconds longest_silence{3'000};
 
-// Local to the transaction, as PgBouncer's transaction pooling needs. Planning is steered towards index
-// walks: every statement of ours looks up few rows by key, and a plan made while a table was small must not
-// become a scan of it.
+// Local to the transaction, as PgBouncer's transaction pooling needs. A push is acknowledged, and seen, once
+// it is written: an asynchronous commit could be lost by a crash, and its positions given out again. Planning
+// is steered towards index walks: every statement of ours looks up few rows by key, and a plan made while a
+// table was small must not become a scan of it.
 constexpr statement settings_statement{"settings", R"(
 select set_config('app.current_user_id', $1, true),
        set_config('app.current_user_space_ids', ($2::text[])::text, true),
@@ -34,6 +36,8 @@ select set_config('app.current_user_id', $1, true),
        set_config('application_name', $5, true),
        set_config('idle_in_transaction_session_timeout', $6, true),
        set_config('tcp_user_timeout', $6, true),
+       set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on'
+                                        else current_setting('synchronous_commit') end, true),
        set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true),
        set_config('enable_sort', 'off', true),

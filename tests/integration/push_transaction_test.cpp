@@ -60,6 +60,23 @@ TEST(transaction, names_its_request_to_postgresql) {
     EXPECT_EQ(application(), "mana-sync-test");
 }
 
+// A snapshot from before the locks would skip rows; a commit that is not yet written could be seen, and lost
+// by a crash.
+TEST(transaction, keeps_the_promises_whatever_the_database_has_as_default) {
+    static constexpr store::statement ask{"ask", "select current_setting('transaction_isolation'),"
+                                                 "       current_setting('synchronous_commit')"};
+    const auto held_to = [](const std::string& isolation, const std::string& commit) {
+        auto on = connect_as_superuser({ask}, "&options=-c%20default_transaction_isolation%3D" + isolation +
+                                                  "%20-c%20synchronous_commit%3D" + commit);
+        store::transaction asking(on, "ann", {});
+        asking.send(ask, {});
+        const auto found = asking.commit(soon());
+        return std::string(found[0].text(0, 0)).append(", ").append(found[0].text(0, 1));
+    };
+    EXPECT_EQ(held_to("serializable", "off"), "read committed, on");
+    EXPECT_EQ(held_to("serializable", "remote_apply"), "read committed, remote_apply");
+}
+
 // Its host lost its power, or the network: PostgreSQL hears nothing of it, not even that it has gone.
 TEST(push_transaction, waits_a_few_seconds_at_most_for_a_writer_that_vanished) {
     static constexpr store::statement lock{

@@ -12,9 +12,10 @@ namespace mana::tests {
 
 namespace {
 
-store::connection connect_to(const char* variable, const std::vector<store::statement>& more) {
+store::connection connect_to(const char* variable, const std::vector<store::statement>& more,
+                             const std::string& options = {}) {
     store::postgres_settings settings;
-    settings.url = required_environment(variable);
+    settings.url = required_environment(variable) + options;
     settings.application = "mana-sync-test";
     std::vector<store::statement> statements;
     for (const auto list : {store::transaction_statements(), store::push_statements(),
@@ -52,8 +53,8 @@ store::connection connect(std::vector<store::statement> more) {
     return connect_to("MANA_TEST_DATABASE_URL", more);
 }
 
-store::connection connect_as_superuser(std::vector<store::statement> more) {
-    return connect_to("MANA_TEST_SUPERUSER_URL", more);
+store::connection connect_as_superuser(std::vector<store::statement> more, const std::string& options) {
+    return connect_to("MANA_TEST_SUPERUSER_URL", more, options);
 }
 
 store::connection connect_as_owner(std::vector<store::statement> more) {

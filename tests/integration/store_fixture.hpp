@@ -28,7 +28,8 @@ store::deadline soon();
 /// The statements of push and page, and those of the test itself.
 store::connection connect(std::vector<store::statement> more = {});
 /// With superuser rights: sees everything.
-store::connection connect_as_superuser(std::vector<store::statement> more);
+/// `options`: further ones of the connection string.
+store::connection connect_as_superuser(std::vector<store::statement> more, const std::string& options = {});
 /// As the role that owns the tables: another program.
 store::connection connect_as_owner(std::vector<store::statement> more);
 
