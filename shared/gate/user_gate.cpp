@@ -120,8 +120,19 @@ std::optional<names> user_gate::look_up_spaces(const std::string& user, store::d
 }
 
 user_gate::known& user_gate::entry_of(const std::string& user) {
-    if (users_.size() >= users_at_most && !users_.contains(user)) users_.clear();
+    if (const auto found = users_.find(user); found != users_.end()) return found->second;
+    if (users_.size() >= clean_up_at_) forget_outdated();
+    if (users_.size() >= users_at_most) users_.clear();
     return users_[user];
+}
+
+/// Whoever was not seen for long takes up no memory. Each time half of the entries are new at least.
+void user_gate::forget_outdated() {
+    const auto now = clock::now();
+    std::erase_if(users_, [now](const auto& each) {
+        return each.second.active_until <= now && each.second.spaces_until <= now;
+    });
+    clean_up_at_ = std::max(first_clean_up, 2 * users_.size());
 }
 
 /// What another process was told less than five minutes ago is as good as if it had been told here.

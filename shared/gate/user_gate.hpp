@@ -73,14 +73,17 @@ class user_gate {
         clock::time_point spaces_until{};
     };
     static constexpr std::size_t users_at_most = 10'000;
+    static constexpr std::size_t first_clean_up = 256; // users
 
     const user_gate_settings settings_;
     user_service billing_;
     std::optional<user_service> memberships_;
     std::unordered_map<std::string, known> users_;
+    std::size_t clean_up_at_ = first_clean_up; // users
     user_gate_counts counts_;
 
     known& entry_of(const std::string& user);
+    void forget_outdated();
     store::user_standing read_standing(const std::string& user, known& entry, store::database& tables,
                                        store::deadline until);
     std::optional<bool> ask_billing(const std::string& user);
