@@ -63,16 +63,23 @@ std::optional<crash_point> point_of(fault kind) {
     }
 }
 
-/// Stops a process, and lets it go on however the stop ends.
+/// Stops processes, and lets them go on however the stop ends.
 class stopped {
   public:
-    explicit stopped(pid_t pid) : pid_(pid) { ::kill(pid_, SIGSTOP); }
-    ~stopped() { ::kill(pid_, SIGCONT); }
+    stopped() = default;
+    ~stopped() {
+        for (const auto pid : pids_) ::kill(pid, SIGCONT);
+    }
     stopped(const stopped&) = delete;
     stopped& operator=(const stopped&) = delete;
 
+    void add(pid_t pid) {
+        pids_.push_back(pid);
+        ::kill(pid, SIGSTOP);
+    }
+
   private:
-    pid_t pid_;
+    std::vector<pid_t> pids_;
 };
 
 } // namespace
@@ -109,8 +116,8 @@ needs needs_of(const std::vector<fault>& kinds) {
     const auto has = [&](fault kind) { return std::ranges::find(kinds, kind) != kinds.end(); };
     // Another hub over the same PostgreSQL might be the one to tell what nobody had told.
     const bool hub_alone = has(fault::hub_after_publish);
-    return {.postgres =
-                hub_alone || has(fault::postgres) || has(fault::cut) || has(fault::clock) || has(fault::disk),
+    return {.postgres = hub_alone || has(fault::postgres) || has(fault::freeze) || has(fault::cut) ||
+                        has(fault::clock) || has(fault::disk),
             .clock = has(fault::clock),
             .disk = has(fault::disk),
             .network = has(fault::cut),
@@ -137,8 +144,8 @@ fault_schedule::fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int
         std::ranges::shuffle(kinds, random_);
         order_.insert(order_.end(), kinds.begin(), kinds.end());
     }
-    // Until the clock was set back once, PostgreSQL's own time-outs don't end under it: a transaction that was cut
-    // off would hold its locks for as long.
+    // Until the clock was set back once, PostgreSQL's own time-outs don't end under it: a transaction that
+    // was cut off would hold its locks for as long.
     const auto first_of_clock = std::ranges::find(order_, fault::clock);
     if (first_of_clock != order_.end()) std::rotate(order_.begin(), first_of_clock, first_of_clock + 1);
 }
@@ -218,26 +225,39 @@ void fault_schedule::strike_at_once(fault kind) {
     }
 }
 
-void fault_schedule::kill_a_worker() {
+std::optional<pid_t> fault_schedule::any_worker() {
     const auto workers = on_.workers();
-    if (!workers.empty())
-        ::kill(workers[static_cast<std::size_t>(below(static_cast<int>(workers.size())))], SIGKILL);
+    if (workers.empty()) return std::nullopt;
+    return workers[static_cast<std::size_t>(below(static_cast<int>(workers.size())))];
+}
+
+void fault_schedule::kill_a_worker() {
+    if (const auto worker = any_worker()) ::kill(*worker, SIGKILL);
 }
 
 void fault_schedule::cut_postgres() const {
     database{on_.superuser_url()}.cut_connections(on_.name());
 }
 
+// PostgreSQL with all who work for it: the first of them begins no new one then.
 void fault_schedule::freeze_something() {
-    const auto workers = on_.workers();
-    const int which = below(3);
     const std::chrono::milliseconds time{100 + below(1'900)};
-    if (which == 0 && workers.empty()) return;
-    const pid_t pid = which == 0 ? workers[static_cast<std::size_t>(below(static_cast<int>(workers.size())))]
-                      : which == 1 ? on_.hub_pid()
-                                   : on_.redis_pid();
     {
-        const stopped frozen{pid};
+        stopped frozen;
+        switch (below(4)) {
+        case 0:
+            if (const auto worker = any_worker()) frozen.add(*worker);
+            break;
+        case 1:
+            frozen.add(on_.hub_pid());
+            break;
+        case 2:
+            frozen.add(on_.redis_pid());
+            break;
+        default:
+            frozen.add(on_.postgres_pid());
+            for (const auto pid : on_.children_of_postgres()) frozen.add(pid);
+        }
         std::this_thread::sleep_for(time);
     }
     after_.back();

@@ -10,8 +10,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 namespace mana::checker {
@@ -69,6 +71,7 @@ class fault_schedule {
     bool kill_at_point(fault kind);
     bool kill_hub_at_point();
     void strike_at_once(fault kind);
+    [[nodiscard]] std::optional<pid_t> any_worker();
     void kill_a_worker();
     void cut_postgres() const;
     void freeze_something();

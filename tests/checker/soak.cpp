@@ -1,11 +1,12 @@
 #include "tests/checker/soak.hpp"
 
+#include "tests/checker/growth.hpp"
+
 #include <algorithm>
 #include <array>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
-#include <numeric>
 #include <stdexcept>
 #include <stop_token>
 #include <thread>
@@ -21,18 +22,10 @@ constexpr auto between_samples = 10s;
 /// nginx's worker_shutdown_timeout is 5 s: then its old workers are gone.
 constexpr auto longer_than_nginx_lingers = 5'500ms;
 constexpr auto longest_until_quiet = 25s;
-/// A process opens what it needs when it first does, and after a fault again: which have by the end of a
-/// round is chance. What is open after any of the first rounds is no leak.
-constexpr std::size_t warming_rounds = 5;
-constexpr double megabyte = 1'048'576;
-/// A process keeps what its largest request needed, here and there between what lives longer, and the largest
-/// one may come late: with pushes of up to 200 changes that is a few megabytes, once. A leak comes again with
-/// each round.
-constexpr double may_grow = 0.2;
-constexpr double may_grow_each_process = 8 * megabyte;
-
 constexpr std::array may_strike{fault::nginx, fault::postgres_connections, fault::postgres, fault::redis,
                                 fault::freeze};
+
+constexpr double bytes_of_megabyte = 1'048'576;
 
 enum class judged { not_at_all, count, memory };
 
@@ -79,7 +72,7 @@ std::size_t processes_of(const quantity& one, const figures& in) {
 std::string in_words(const quantity& one, double value) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), is_bytes(one) ? "%.2f MB" : "%.0f",
-                  is_bytes(one) ? value / megabyte : value);
+                  is_bytes(one) ? value / bytes_of_megabyte : value);
     return text.data();
 }
 
@@ -146,12 +139,8 @@ bool tell(const quantity& one, const std::vector<figures>& quiet, const std::vec
     const auto found = growth_of(values);
     double highest = *std::ranges::max_element(values);
     for (const auto& each : samples) highest = std::max(highest, one.of(each));
-    const auto warm = values.begin() + static_cast<std::ptrdiff_t>(std::min(warming_rounds, values.size()));
-    const double most =
-        one.how == judged::count
-            ? *std::max_element(values.begin(), warm)
-            : found.first * (1 + may_grow) +
-                  may_grow_each_process * static_cast<double>(processes_of(one, quiet.back()));
+    const double most = one.how == judged::count ? most_of_count(values)
+                                                 : most_memory(found.first, processes_of(one, quiet.back()));
     const bool grew = one.how != judged::not_at_all && found.last > most;
     std::array<char, 48> slope{};
     std::snprintf(slope.data(), slope.size(), is_bytes(one) ? "%+.1f kB" : "%+.2f",
@@ -169,21 +158,6 @@ void refuse_for_soak(const std::vector<fault>& kinds) {
         if (std::ranges::find(may_strike, kind) == may_strike.end())
             throw std::invalid_argument("no soak with the fault '" + std::string(to_text(kind)) +
                                         "': what it watches must live on, within reach");
-}
-
-growth growth_of(const std::vector<double>& quiet) {
-    if (quiet.empty()) return {};
-    const auto count = static_cast<double>(quiet.size());
-    const double middle_round = (count - 1) / 2;
-    const double mean = std::accumulate(quiet.begin(), quiet.end(), 0.0) / count;
-    double together = 0;
-    double squares = 0;
-    for (std::size_t i = 0; i < quiet.size(); ++i) {
-        const double off = static_cast<double>(i) - middle_round;
-        together += off * (quiet[i] - mean);
-        squares += off * off;
-    }
-    return {quiet.front(), quiet.back(), squares > 0 ? together / squares : 0};
 }
 
 bool soak(const soak_means& with) {

@@ -14,14 +14,6 @@ namespace mana::checker {
 /// Throws std::invalid_argument where a kind of fault starts anew what is watched, or takes the way to it.
 void refuse_for_soak(const std::vector<fault>& kinds);
 
-/// Of one quantity when all was quiet, round by round.
-struct growth {
-    double first = 0;
-    double last = 0;
-    double a_round = 0; ///< by least squares
-};
-growth growth_of(const std::vector<double>& quiet);
-
 struct soak_means {
     std::chrono::minutes how_long{20};
     std::function<bool(int which)> round; ///< plays one, the first is 0; whether all was well

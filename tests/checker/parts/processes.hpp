@@ -48,6 +48,9 @@ class processes {
     [[nodiscard]] pid_t hub_pid() const { return hub_->pid(); }
     [[nodiscard]] pid_t master_pid() const { return master_->pid(); }
     [[nodiscard]] pid_t nginx_pid() const { return nginx_->pid(); }
+    // Only where PostgreSQL is one's own.
+    [[nodiscard]] pid_t postgres_pid() const { return postgres_->pid(); }
+    [[nodiscard]] std::vector<pid_t> children_of_postgres() const { return postgres_->children(); }
     [[nodiscard]] std::string redis_socket() const { return folder_.file("redis.sock"); }
 
     // SIGKILL and a new start, until it answers.

@@ -1,0 +1,25 @@
+// Whether something that was looked at when all was quiet, round after round, grew. Pure.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace mana::checker {
+
+/// The first rounds warm all up.
+constexpr std::size_t warming_rounds = 5;
+
+struct growth {
+    double first = 0;
+    double last = 0;
+    double a_round = 0; ///< by least squares
+};
+growth growth_of(const std::vector<double>& quiet);
+
+/// How many descriptors or connections the last round may leave open. `quiet` is not empty.
+double most_of_count(const std::vector<double>& quiet);
+
+/// How many bytes so many processes together may have after the last round.
+double most_memory(double first, std::size_t processes);
+
+} // namespace mana::checker
