@@ -391,8 +391,9 @@ TEST_F(joined_spaces, are_joined_in_steps_where_they_are_large_though_they_chang
     EXPECT_TRUE(without_own(phone) == anns_view());
 }
 
-/// Writes into the space, changes, deletes and revives, until `joined`.
-void keep_busy(const device& writer, const std::string& space, const std::atomic<bool>& joined) {
+/// Writes into the space, changes, deletes and revives, until `joined`. Counts its pushes.
+void keep_busy(const device& writer, const std::string& space, const std::atomic<bool>& joined,
+               std::atomic<int>& pushed) {
     auto on = connect();
     std::mt19937 random{std::random_device{}()};
     for (int i = 0; !joined; ++i) {
@@ -403,6 +404,7 @@ void keep_busy(const device& writer, const std::string& space, const std::atomic
             changes.push_back(update_of("last", late, "x", std::to_string(i), space));
         if (i % 5 == 0) changes.push_back(deletion(id, space));
         writer.push(on, changes);
+        ++pushed;
     }
 }
 
@@ -423,7 +425,9 @@ void pull_meanwhile(local_store& held, const std::atomic<bool>& joined) {
 
 TEST_F(joined_spaces, lose_nothing_while_they_are_written_and_members_come_and_go) {
     constexpr int members = 8;
-    constexpr int rounds = 3; // an odd number: all are members at last
+    constexpr int rounds = 3;        // an odd number: all are members at last
+    constexpr int least_pushes = 40; // each with a record of its own
+    std::atomic<int> pushed = 0;
     make_commits_uneven();
     ann_.app = fresh("uneven");
     std::vector<device> comers;
@@ -435,7 +439,7 @@ TEST_F(joined_spaces, lose_nothing_while_they_are_written_and_members_come_and_g
         std::vector<std::jthread> threads;
         for (const auto* client : {"w1", "w2", "w3"})
             threads.emplace_back([&, writer = device{{ann_.who.user, client, {space_}}, ann_.app}] {
-                keep_busy(writer, space_, joined);
+                keep_busy(writer, space_, joined, pushed);
             });
         for (const auto& each : comers) threads.emplace_back([&, each] { keep_own_busy(each, joined); });
         for (auto& each : held) threads.emplace_back([&] { pull_meanwhile(each, joined); });
@@ -444,11 +448,11 @@ TEST_F(joined_spaces, lose_nothing_while_they_are_written_and_members_come_and_g
                 std::this_thread::sleep_for(40ms);
                 make_member(each.who, round % 2 == 0 ? std::vector{space_} : std::vector<std::string>{});
             }
-        std::this_thread::sleep_for(200ms);
+        while (pushed < least_pushes) std::this_thread::sleep_for(10ms); // as slow as the machine may be
         joined = true;
     }
     const auto expected = anns_view();
-    EXPECT_GT(expected.size(), 40U);
+    EXPECT_GT(expected.size(), static_cast<std::size_t>(least_pushes));
     for (auto& each : held) {
         each.pull_all(on_);
         EXPECT_TRUE(without_own(each) == expected);
