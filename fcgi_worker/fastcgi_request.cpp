@@ -93,7 +93,8 @@ fastcgi_request::~fastcgi_request() {
 // libfcgi would accept and read the head in one step, and wait for the head for as long as its sender likes.
 // So the connection is accepted here, given a deadline, and handed over as one that was kept open from a
 // request before: then libfcgi begins to read. Where it gives the connection up it would accept another one,
-// and finds no listener.
+// and finds no listener. After its one request the connection is closed, also where the peer asked for more:
+// an idle one would hold this worker.
 accepted fastcgi_request::accept() {
     const int connected = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (connected < 0) return why_none(errno);
@@ -101,6 +102,7 @@ accepted fastcgi_request::accept() {
     request_.ipcFd = connected;
     request_.keepConnection = 1;
     if (FCGX_Accept_r(&request_) != 0) return accepted::nobody;
+    request_.keepConnection = 0;
     limit_reads(connected, body_patience);
     return accepted::request;
 }

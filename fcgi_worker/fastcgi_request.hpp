@@ -51,8 +51,8 @@ class fastcgi_request {
     // Exactly CONTENT_LENGTH bytes; none where it is missing. Once a request.
     [[nodiscard]] body_result read_body(deadline until);
 
-    // Sends the response and ends the request; what was not read of the body is thrown away. False where the
-    // peer had gone or did not take it in time.
+    // Sends the response, ends the request and closes its connection; what was not read of the body is thrown
+    // away. False where the peer had gone or did not take it in time.
     bool answer(const http_response& response, deadline until);
 
   private:

@@ -36,6 +36,7 @@ constexpr std::array every_kind{named_kind{fault::worker, "worker"},
                                 named_kind{fault::in_doubt, "in-doubt"},
                                 named_kind{fault::after_commit, "after-commit"},
                                 named_kind{fault::after_publish, "after-publish"},
+                                named_kind{fault::in_answer, "in-answer"},
                                 named_kind{fault::hub_after_publish, "hub-after-publish"}};
 
 constexpr int times_each = 2;
@@ -58,6 +59,8 @@ std::optional<crash_point> point_of(fault kind) {
         return crash_point::after_commit;
     case fault::after_publish:
         return crash_point::after_publish;
+    case fault::in_answer:
+        return crash_point::in_answer;
     default: // those that strike at once
         return std::nullopt;
     }
@@ -220,6 +223,7 @@ void fault_schedule::strike_at_once(fault kind) {
     case fault::in_doubt:
     case fault::after_commit:
     case fault::after_publish:
+    case fault::in_answer:
     case fault::hub_after_publish:
         return; // at points of a push
     }

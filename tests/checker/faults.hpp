@@ -34,6 +34,7 @@ enum class fault {
     in_doubt,
     after_commit,
     after_publish,
+    in_answer,
     hub_after_publish,
 };
 const char* to_text(fault kind);

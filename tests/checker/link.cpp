@@ -96,6 +96,20 @@ std::string link::persist(Attempt attempt) {
     }
 }
 
+template<class Request>
+std::optional<end_to_end::http_reply> link::answer_to(Request request) {
+    const auto began = steady_clock::now();
+    try {
+        auto reply = request();
+        if (is_passing(reply.status)) last_failure_ = said(reply);
+        return reply;
+    } catch (const std::runtime_error& no_reply) {
+        last_failure_ = no_reply.what();
+        if (steady_clock::now() - began >= end_to_end::http_client::longest_wait) ++means_.hung;
+        return std::nullopt;
+    }
+}
+
 std::string link::push(const history::caller& who, const std::string& body) {
     const auto parsed = sync::parse_stored_json(body);
     return persist([&, first = steady_clock::now()] { return try_push(who, body, parsed, first); });
@@ -105,27 +119,19 @@ std::optional<std::string> link::try_push(const history::caller& who, const std:
                                           const sync::json_value& parsed, recovery::time first_began) {
     const auto request = means_.book.begin(parsed);
     const auto began = steady_clock::now();
-    end_to_end::http_reply reply;
-    try {
-        reply = http_.post("/sync/" + means_.app, body, headers_of(who));
-    } catch (const std::runtime_error& no_reply) {
-        means_.book.unanswered(request);
-        last_failure_ = no_reply.what();
-        return std::nullopt;
-    }
-    if (is_passing(reply.status)) last_failure_ = said(reply);
-    if (reply.status == 429) {
+    auto reply = answer_to([&] { return http_.post("/sync/" + means_.app, body, headers_of(who)); });
+    if (reply && reply->status == 429) {
         means_.book.refused(request);
         return std::nullopt;
     }
-    if (is_passing(reply.status)) {
+    if (!reply || is_passing(reply->status)) {
         means_.book.unanswered(request);
         return std::nullopt;
     }
-    if (reply.status != 200) throw std::runtime_error("a push was answered with " + said(reply));
-    means_.book.answered(request, sync::parse_stored_json(reply.body));
+    if (reply->status != 200) throw std::runtime_error("a push was answered with " + said(*reply));
+    means_.book.answered(request, sync::parse_stored_json(reply->body));
     means_.after_faults.succeeded(began, first_began);
-    return std::move(reply.body);
+    return std::move(reply->body);
 }
 
 std::string link::pull(const history::caller& who, const std::string& table, const std::string& since,
@@ -134,15 +140,10 @@ std::string link::pull(const history::caller& who, const std::string& table, con
     const auto path = "/sync/" + means_.app + "/pull?collection=" + table + "&since=" + since +
                       (include_own ? "&includeOwn=true" : "");
     return persist([&]() -> std::optional<std::string> {
-        try {
-            auto reply = http_.get(path, headers_of(who));
-            if (reply.status == 200) return std::move(reply.body);
-            if (!is_passing(reply.status)) throw std::logic_error("a pull was answered with " + said(reply));
-            last_failure_ = said(reply);
-        } catch (const std::runtime_error& no_reply) {
-            last_failure_ = no_reply.what();
-        }
-        return std::nullopt;
+        auto reply = answer_to([&] { return http_.get(path, headers_of(who)); });
+        if (!reply || is_passing(reply->status)) return std::nullopt;
+        if (reply->status != 200) throw std::runtime_error("a pull was answered with " + said(*reply));
+        return std::move(reply->body);
     });
 }
 

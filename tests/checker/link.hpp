@@ -55,6 +55,7 @@ struct link_means {
     journal& book;
     recovery& after_faults;
     std::atomic<std::size_t> retries{0};
+    std::atomic<std::size_t> hung{0}; ///< requests that the client gave up: no answer, and no end without one
 };
 
 /// Of one device, or a program: one connection, not thread-safe.
@@ -77,6 +78,9 @@ class link : public history::server {
   private:
     template<class Attempt>
     std::string persist(Attempt attempt);
+    /// Nothing where no answer came, or not all of one.
+    template<class Request>
+    std::optional<end_to_end::http_reply> answer_to(Request request);
     std::optional<std::string> try_push(const history::caller& who, const std::string& body,
                                         const sync::json_value& parsed, recovery::time first_began);
     [[nodiscard]] end_to_end::http_client::header_lines headers_of(const history::caller& who) const;

@@ -109,6 +109,14 @@ void tell_told(const verdict& judged, lines& to) {
                  " ms; left out " + number(told.left_out));
 }
 
+/// Whatever happens to the server: a client hears that its request failed, and may ask again.
+void count_hung(const link_means& means, outcome& to) {
+    if (means.hung == 0) return;
+    to.faults += means.hung;
+    to.first_fault.push_back(number(means.hung) + " requests had no answer, nor an end without one, within " +
+                             std::to_string(end_to_end::http_client::longest_wait.count()) + " ms");
+}
+
 } // namespace
 
 server_parts::server_parts(const needs& of_parts)
@@ -145,6 +153,7 @@ outcome play(const plan& planned, const manner& how, const server_parts& server)
     judged.judge();
     judged.judge_told(outages.all());
     outcome found{judged.faults(), judged.faulty(), {}, judged.lines()};
+    count_hung(means, found);
     tell_work(book, devices, means, took, found.counts);
     if (faults != nullptr) tell_faults(*faults, after, found.counts);
     found.counts.push_back("compared   " + number(judged.comparisons()) + " times, with " +

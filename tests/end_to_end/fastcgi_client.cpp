@@ -46,24 +46,22 @@ runtime::unique_fd connect_to(const std::string& path) {
     return fd;
 }
 
-// Everything that came until the peer closed.
-std::string read_all(int fd, std::chrono::milliseconds longest) {
-    const auto until = std::chrono::steady_clock::now() + longest;
-    std::string all;
+// Adds what has come; false where the peer has closed. Throws at `until`.
+bool read_more(int fd, std::string& to, std::chrono::steady_clock::time_point until) {
     std::array<char, 65'536> buffer{};
-    for (;;) {
-        const auto left =
-            std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        pollfd watched{fd, POLLIN, 0};
-        if (left.count() <= 0 || ::poll(&watched, 1, static_cast<int>(left.count())) <= 0)
-            throw std::runtime_error{"no answer in time"};
-        const auto got = ::recv(fd, buffer.data(), buffer.size(), 0);
-        if (got <= 0) return all;
-        all.append(buffer.data(), static_cast<std::size_t>(got));
-        // The worker waits for us to close once it has said the end.
-        if (all.size() >= 2 * header_bytes && all[all.size() - 15] == static_cast<char>(end_request))
-            return all;
-    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    pollfd watched{fd, POLLIN, 0};
+    if (left.count() <= 0 || ::poll(&watched, 1, static_cast<int>(left.count())) <= 0)
+        throw std::runtime_error{"no answer in time"};
+    const auto got = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (got <= 0) return false;
+    to.append(buffer.data(), static_cast<std::size_t>(got));
+    return true;
+}
+
+// The worker waits for us to close once it has said the end.
+bool says_the_end(std::string_view all) {
+    return all.size() >= 2 * header_bytes && all[all.size() - 15] == static_cast<char>(end_request);
 }
 
 std::string output_of(std::string_view records) {
@@ -115,9 +113,10 @@ void fastcgi_request::send_bytes(std::string_view bytes) {
         throw std::system_error{errno, std::generic_category(), "send"};
 }
 
-void fastcgi_request::send_head(const std::map<std::string, std::string>& parameters) {
-    const std::string responder_without_keep_alive{'\0', '\1', '\0', '\0', '\0', '\0', '\0', '\0'};
-    send_record(begin_request, responder_without_keep_alive);
+void fastcgi_request::send_head(const std::map<std::string, std::string>& parameters, wish afterwards) {
+    std::string responder{'\0', '\1', '\0', '\0', '\0', '\0', '\0', '\0'};
+    if (afterwards == wish::keep) responder[2] = '\1';
+    send_record(begin_request, responder);
     std::string pairs;
     for (const auto& [name, value] : parameters) {
         append_length(pairs, name.size());
@@ -142,9 +141,20 @@ bool fastcgi_request::taken() const {
 }
 
 fastcgi_reply fastcgi_request::receive(std::chrono::milliseconds longest) {
-    auto reply = parse(output_of(read_all(fd_.get(), longest)));
+    const auto until = std::chrono::steady_clock::now() + longest;
+    std::string all;
+    while (!says_the_end(all) && read_more(fd_.get(), all, until)) {
+    }
     fd_.reset();
-    return reply;
+    return parse(output_of(all));
+}
+
+void fastcgi_request::await_close(std::chrono::milliseconds longest) {
+    const auto until = std::chrono::steady_clock::now() + longest;
+    std::string all;
+    while (read_more(fd_.get(), all, until)) {
+    }
+    fd_.reset();
 }
 
 fastcgi_reply ask(const std::string& socket_path, const std::string& method, const std::string& path,

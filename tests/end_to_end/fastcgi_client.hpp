@@ -21,8 +21,11 @@ class fastcgi_request {
   public:
     explicit fastcgi_request(const std::string& socket_path);
 
+    // Whether the connection is to stay open for more requests, as FastCGI has it.
+    enum class wish { close, keep };
+
     // REQUEST_METHOD, DOCUMENT_URI, CONTENT_LENGTH, HTTP_AUTHORIZATION …
-    void send_head(const std::map<std::string, std::string>& parameters);
+    void send_head(const std::map<std::string, std::string>& parameters, wish afterwards = wish::close);
     void send_body(std::string_view part); // at most 65,535 bytes
     void end_body();
     // Bytes as they are, which need be no record.
@@ -31,8 +34,11 @@ class fastcgi_request {
     // Whether a worker has read all that was sent.
     [[nodiscard]] bool taken() const;
 
-    // Waits for the end of the answer. Throws std::runtime_error after `longest`.
+    // Waits for the end of the answer, and closes. Throws std::runtime_error after `longest`.
     fastcgi_reply receive(std::chrono::milliseconds longest = std::chrono::seconds{15});
+
+    // In place of receive(): waits until the worker closes, whatever it says before. Throws as receive().
+    void await_close(std::chrono::milliseconds longest);
 
   private:
     void send_record(unsigned char type, std::string_view content);

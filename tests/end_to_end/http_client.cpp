@@ -13,8 +13,6 @@
 namespace mana::end_to_end {
 namespace {
 
-constexpr long total_milliseconds = 30'000;
-
 std::size_t take_body(const char* bytes, std::size_t size, std::size_t count, void* reply) {
     static_cast<http_reply*>(reply)->body.append(bytes, size * count);
     return size * count;
@@ -63,7 +61,7 @@ struct http_client::handle {
         curl_easy_reset(easy.get());
         curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
         curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers);
-        curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, total_milliseconds);
+        curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, long{http_client::longest_wait.count()});
         curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, take_body);
         curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &reply);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,10 +24,12 @@ struct http_reply {
     [[nodiscard]] std::string error_code() const;
 };
 
-// Not thread-safe. Every request throws std::runtime_error where there is no reply within 30 s.
+// Not thread-safe. Every request throws std::runtime_error where there is no reply, or not all of one within
+// longest_wait.
 class http_client {
   public:
     using header_lines = std::vector<std::string>; // "Name: value"
+    static constexpr std::chrono::milliseconds longest_wait{30'000};
 
     explicit http_client(std::string base_url);
     ~http_client();

@@ -245,6 +245,17 @@ TEST_F(prefork, half_a_request_holds_a_worker_for_a_moment_only) {
     EXPECT_FALSE(master.logs("worker_killed"));
 }
 
+// nginx asks for it (fastcgi_keep_conn) to be told of answers that break off.
+TEST_F(prefork, a_connection_is_closed_after_one_request_whoever_wants_to_keep_it) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    fastcgi_request kept{master.socket()};
+    kept.send_head({{"REQUEST_METHOD", "GET"}, {"DOCUMENT_URI", "/sync/todo/pull"}},
+                   fastcgi_request::wish::keep);
+    kept.end_body();
+    EXPECT_NO_THROW(kept.await_close(5s));
+}
+
 TEST_F(prefork, a_client_that_goes_away_costs_nobody_else) {
     worker_process master{folder, settings};
     ASSERT_TRUE(master.await_ready());

@@ -71,9 +71,11 @@ class progress {
         if (stage_ == stage::sweeping) stage_ = stage::swept;
     }
 
-    void answers() {
+    void answers(std::string_view part) {
         if (stage_ == stage::published) die_if_armed(crash_point::after_publish);
         stage_ = stage::other;
+        parts_written_ = part.starts_with("Status: ") ? 0 : parts_written_ + 1;
+        if (parts_written_ == parts_when_some_are_sent) die_if_armed(crash_point::in_answer);
     }
 
   private:
@@ -88,6 +90,10 @@ class progress {
         swept,
     };
 
+    /// libfcgi sends what it holds when that is 8 kB, and fastcgi_request.cpp gives it as much each time: the
+    /// head and the first part of a body wait for the second one.
+    static constexpr int parts_when_some_are_sent = 3;
+
     void go_on(stage to, const PGconn* on) {
         stage_ = to;
         on_ = on;
@@ -95,6 +101,7 @@ class progress {
 
     stage stage_ = stage::other;
     const PGconn* on_ = nullptr; ///< it may be gone
+    int parts_written_ = 0;      ///< of the answer's body
 };
 
 progress& here() {
@@ -154,7 +161,7 @@ int redisGetReplyFromReader(redisContext* context, void** reply) {
 
 int FCGX_PutStr(const char* text, int size, FCGX_Stream* stream) {
     static auto* const real = next<decltype(FCGX_PutStr)>("FCGX_PutStr");
-    here().answers();
+    here().answers({text, static_cast<std::size_t>(size)});
     return real(text, size, stream);
 }
 }

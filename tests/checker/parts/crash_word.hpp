@@ -10,12 +10,14 @@
 
 namespace mana::checker {
 
-/// On the way of a push that changes something, in a worker; the last one in the hub's sweep.
+/// On the way of a push that changes something, in a worker; in_answer of any request there; the last one in
+/// the hub's sweep.
 enum class crash_point : std::int64_t {
     before_commit = 1, ///< its rows are sent, under its locks; COMMIT is not
     in_doubt,          ///< COMMIT is sent; none of its transaction's results is read
     after_commit,      ///< COMMIT's own result is read; Redis is not told
     after_publish,     ///< Redis has taken what it was told; nothing of the answer is written
+    in_answer,         ///< a part of a large answer is sent, and the rest is not
     hub_after_publish, ///< Redis has taken what nobody had told it; how far it was told is not recorded
 };
 

@@ -36,6 +36,10 @@ class file_actions {
                                            O_WRONLY | O_CREAT | O_APPEND, 0600);
         ::posix_spawn_file_actions_adddup2(&actions_, STDOUT_FILENO, STDERR_FILENO);
     }
+    /// Sockets of this process among them: as long as another one holds them too, nobody sees them closed.
+    void keep_nothing_else_open() {
+        ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1);
+    }
     [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
 
   private:
@@ -71,6 +75,7 @@ program::program(const std::vector<std::string>& command, const settings& enviro
     auto lines = environment_with(with_mark);
     file_actions actions;
     actions.log_to(log_file);
+    actions.keep_nothing_else_open();
     const int error = ::posix_spawnp(&pid_, words.front().c_str(), actions.get(), nullptr,
                                      pointers_to(words).data(), pointers_to(lines).data());
     if (error != 0) fail(error, words.front().c_str());
