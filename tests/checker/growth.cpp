@@ -7,7 +7,6 @@ namespace mana::checker {
 
 namespace {
 
-constexpr double megabyte = 1'048'576;
 /// A process keeps what its largest request needed, here and there between what lives longer, and the largest
 /// one may come late: with pushes of up to 200 changes that is a few megabytes, once. A leak comes again with
 /// each round.

@@ -6,6 +6,8 @@
 
 namespace mana::checker {
 
+constexpr double megabyte = 1'048'576; ///< bytes
+
 /// The first rounds warm all up.
 constexpr std::size_t warming_rounds = 5;
 

@@ -25,8 +25,6 @@ constexpr auto longest_until_quiet = 25s;
 constexpr std::array may_strike{fault::nginx, fault::postgres_connections, fault::postgres, fault::redis,
                                 fault::freeze};
 
-constexpr double bytes_of_megabyte = 1'048'576;
-
 enum class judged { not_at_all, count, memory };
 
 struct quantity {
@@ -72,7 +70,7 @@ std::size_t processes_of(const quantity& one, const figures& in) {
 std::string in_words(const quantity& one, double value) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), is_bytes(one) ? "%.2f MB" : "%.0f",
-                  is_bytes(one) ? value / bytes_of_megabyte : value);
+                  is_bytes(one) ? value / megabyte : value);
     return text.data();
 }
 
