@@ -3,6 +3,7 @@
 
 #include "shared/sync/json.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -41,6 +42,9 @@ class database {
     void cut_connections(const std::string& application);
     /// How many connections they have that are not in a transaction just now.
     std::size_t count_connections(const std::string& application);
+
+    /// What PostgreSQL's clock shows.
+    std::chrono::sys_seconds wall_clock();
 
     /// Of PostgreSQL's own log: the next commit needs a new one.
     void end_segment();

@@ -130,8 +130,8 @@ needs needs_of(const std::vector<fault>& kinds) {
 
 std::string lacking_for(fault kind) {
     if (kind == fault::cut) return lacking_for_network();
-    if (kind == fault::clock)
-        return stepping_clock::library(stepping_clock::looks::in_threads).empty() ? "libfaketime" : "";
+    if (kind == fault::clock && stepping_clock::library().empty())
+        return "the library of the stepping clock beside this program";
     if (kind == fault::disk) return small_disk::lacking();
     if (point_of(kind) && crash_points::library().empty())
         return "the library of crash points beside this program";
@@ -147,8 +147,8 @@ fault_schedule::fault_schedule(std::vector<fault> kinds, std::uint64_t seed, int
         std::ranges::shuffle(kinds, random_);
         order_.insert(order_.end(), kinds.begin(), kinds.end());
     }
-    // Until the clock was set back once, PostgreSQL's own time-outs don't end under it: a transaction that
-    // was cut off would hold its locks for as long.
+    // The clock is ahead from the start. A time-out of PostgreSQL that began before it is set back ends an
+    // hour late: a transaction that was cut off before would hold its locks for as long.
     const auto first_of_clock = std::ranges::find(order_, fault::clock);
     if (first_of_clock != order_.end()) std::rotate(order_.begin(), first_of_clock, first_of_clock + 1);
 }

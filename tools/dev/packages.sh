@@ -10,7 +10,7 @@ test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mando
     spin)
 
 # For the checker's faults: a network to cut, a clock to set back.
-checker_packages=(iproute2 nftables libfaketime)
+checker_packages=(iproute2 nftables)
 
 policy=/usr/sbin/policy-rc.d
 policy_saved=/usr/sbin/policy-rc.d.before-mana-sync

@@ -1,12 +1,5 @@
 #include "tests/checker/parts/crash_word.hpp"
 
-#include "shared/runtime/unique_fd.hpp"
-
-#include <cerrno>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <system_error>
-
 namespace mana::checker {
 
 namespace {
@@ -19,16 +12,7 @@ bool is_time(std::int64_t value) {
 
 } // namespace
 
-crash_word::crash_word(const std::string& file) {
-    const runtime::unique_fd opened{::open(file.c_str(), O_RDWR | O_CLOEXEC)};
-    void* const memory = ::mmap(nullptr, sizeof(word), PROT_READ | PROT_WRITE, MAP_SHARED, opened.get(), 0);
-    if (memory == MAP_FAILED) throw std::system_error{errno, std::generic_category(), file};
-    shared_ = static_cast<word*>(memory);
-}
-
-crash_word::~crash_word() {
-    ::munmap(shared_, sizeof(word));
-}
+crash_word::crash_word(const std::string& file) : shared_{file, shared_word::access::write} {}
 
 void crash_word::arm(crash_point point) {
     *shared_ = static_cast<std::int64_t>(point);

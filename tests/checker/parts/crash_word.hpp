@@ -2,7 +2,8 @@
 // those programs share.
 #pragma once
 
-#include <atomic>
+#include "tests/checker/parts/shared_word.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -28,9 +29,6 @@ class crash_word {
 
     /// `file` has the size of a word at least, and zeros where nothing is armed. Throws std::system_error.
     explicit crash_word(const std::string& file);
-    ~crash_word();
-    crash_word(const crash_word&) = delete;
-    crash_word& operator=(const crash_word&) = delete;
 
     void arm(crash_point point);
     [[nodiscard]] bool is_taken() const;
@@ -43,10 +41,7 @@ class crash_word {
   private:
     // 0: nothing; a crash_point: armed; beyond them: taken, at so many nanoseconds of the steady clock,
     // which all processes of a host have in common.
-    using word = std::atomic<std::int64_t>;
-    static_assert(word::is_always_lock_free, "a lock would be another one in each process");
-
-    word* shared_ = nullptr;
+    shared_word shared_;
 };
 
 } // namespace mana::checker

@@ -1,6 +1,7 @@
 #include "tests/checker/parts/processes.hpp"
 
 #include "shared/runtime/unique_fd.hpp"
+#include "tests/checker/database.hpp"
 #include "tests/end_to_end/environment.hpp"
 #include "tests/end_to_end/http_client.hpp"
 
@@ -113,6 +114,7 @@ processes::processes(const needs& of_faults)
         copy_postgres();
         start_postgres();
     }
+    if (hands_) require_clock();
     start_redis();
     start_master();
     start_hub();
@@ -150,7 +152,7 @@ program::settings processes::program_settings() const {
     settings["MAX_REQUESTS"] = "0"; // a run is faster than any user
     settings["PAGE_ROWS"] = page_rows;
     if (needs_.lasting_workers) settings["WORKER_REQUESTS"] = settings["WORKER_MEMORY"] = "0";
-    go_by_clock(settings, stepping_clock::looks::in_threads);
+    go_by_clock(settings);
     return settings;
 }
 
@@ -162,10 +164,15 @@ program::settings processes::settings_with_points(bool wanted) const {
     return settings;
 }
 
-void processes::go_by_clock(program::settings& settings, stepping_clock::looks at_it) const {
+void processes::require_clock() const {
+    if (database{superuser_url()}.wall_clock() < std::chrono::system_clock::now() + hands_->ahead() - 1min)
+        throw std::runtime_error("the stepping clock is not seen: " + log_of("postgres"));
+}
+
+void processes::go_by_clock(program::settings& settings) const {
     if (!hands_) return;
     settings.merge(hands_->settings());
-    preload(settings, stepping_clock::library(at_it));
+    preload(settings, hands_->readable_library());
 }
 
 std::string processes::log_file(const std::string& part) const {
@@ -202,11 +209,8 @@ std::vector<std::string> processes::inside(std::vector<std::string> command) con
 void processes::start_postgres() {
     const auto folder = postgres_folder_.file("");
     program::settings settings;
-    go_by_clock(settings, stepping_clock::looks::in_signal_handlers);
-    std::vector<std::string> command{"env"};
-    // What libfaketime shares between processes belongs to the user who loaded it first.
-    if (hands_) command.push_back("LD_PRELOAD=" + std::exchange(settings["LD_PRELOAD"], {}));
-    command.insert(command.end(), {postgres_bin + "postgres", "-D", folder + "data"});
+    go_by_clock(settings);
+    std::vector<std::string> command{postgres_bin + "postgres", "-D", folder + "data"};
     std::vector<std::string> values{"listen_addresses=" + (network_ ? network_->address() : ""),
                                     "port=" + std::to_string(postgres_port),
                                     "unix_socket_directories=" + folder,
@@ -304,7 +308,7 @@ void processes::start_nginx() {
     write_nginx_files();
     const auto prefix = folder_.file("nginx");
     program::settings settings;
-    go_by_clock(settings, stepping_clock::looks::in_signal_handlers);
+    go_by_clock(settings);
     nginx_ = std::make_unique<program>(std::vector<std::string>{nginx_program(), "-p", prefix, "-e", "stderr",
                                                                 "-c", prefix + "/dev-nginx.conf"},
                                        settings, log_file("nginx"));

@@ -95,7 +95,9 @@ class processes {
     [[nodiscard]] bool answers(const std::string& path) const;
     [[nodiscard]] program::settings program_settings() const;
     [[nodiscard]] program::settings settings_with_points(bool wanted) const;
-    void go_by_clock(program::settings& settings, stepping_clock::looks at_it) const;
+    /// Throws where PostgreSQL goes by this host's clock: then its steps would prove nothing.
+    void require_clock() const;
+    void go_by_clock(program::settings& settings) const;
     [[nodiscard]] std::string log_file(const std::string& part) const;
 
     const needs needs_;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -65,6 +66,13 @@ std::vector<std::string> environment_with(const program::settings& wanted) {
 }
 
 } // namespace
+
+std::string library_beside_this(const std::string& name) {
+    std::error_code none;
+    const auto program = std::filesystem::read_symlink("/proc/self/exe", none);
+    const auto file = program.parent_path() / name;
+    return std::filesystem::exists(file, none) ? file.string() : std::string{};
+}
 
 program::program(const std::vector<std::string>& command, const settings& environment,
                  const std::string& log_file) {

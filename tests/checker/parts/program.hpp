@@ -36,4 +36,8 @@ class program {
     int status_ = -1;
 };
 
+/// For LD_PRELOAD: one of the libraries that are built beside this process's own program. Empty where it is
+/// not.
+std::string library_beside_this(const std::string& name);
+
 } // namespace mana::checker

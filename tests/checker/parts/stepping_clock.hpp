@@ -1,11 +1,14 @@
-// The wall clock of the server's host, as far as its programs can tell: libfaketime sets it ahead of this
-// host's, and steps it back. Monotonic clocks go on as they are.
+// The wall clock of the server's host, as far as its programs can tell: a library that is loaded before their
+// own (stepping_clock_library.cpp) shows it ahead of this host's, and steps it back. Monotonic clocks go on
+// as they are.
 //
-// A signal handler that interrupts a wait is shown this host's clock all the same: while it is ahead,
-// PostgreSQL's lock_timeout and statement_timeout don't end a wait.
+// Not libfaketime: it reads its file by way of stdio and locks. PostgreSQL looks at the clock in the handler
+// of its time-outs, and one that interrupted such a look waited for itself for ever, with the locks of a
+// push.
 #pragma once
 
 #include "tests/checker/parts/program.hpp"
+#include "tests/checker/parts/shared_word.hpp"
 #include "tests/checker/server_clock.hpp"
 #include "tests/end_to_end/worker_process.hpp"
 
@@ -24,16 +27,17 @@ class stepping_clock {
     void set_ahead(std::chrono::seconds ahead);
     [[nodiscard]] std::chrono::seconds ahead() const { return ahead_; }
 
-    /// For LD_PRELOAD, from the user on who the program runs as: for one whose signal handlers look at the
-    /// clock, or one that has threads. Empty where it is not installed.
-    enum class looks { in_signal_handlers, in_threads };
-    [[nodiscard]] static std::string library(looks of_program);
+    /// What stepping_clock can't do without, beside the checker's own program; empty where it is not.
+    [[nodiscard]] static std::string library();
+    /// For LD_PRELOAD: that library where each user can read it.
+    [[nodiscard]] std::string readable_library() const;
     /// What else a program needs to go by this clock.
     [[nodiscard]] program::settings settings() const;
 
   private:
     end_to_end::scratch_folder folder_;
     server_clock& known_;
+    shared_word word_;
     std::chrono::seconds ahead_{};
 };
 
