@@ -7,7 +7,6 @@
 #include <cctype>
 #include <curl/curl.h>
 #include <memory>
-#include <stdexcept>
 #include <utility>
 
 namespace mana::end_to_end {
@@ -29,6 +28,12 @@ std::size_t take_header(const char* bytes, std::size_t size, std::size_t count, 
     while (!value.empty() && (value.back() == '\r' || value.back() == '\n')) value.remove_suffix(1);
     static_cast<http_reply*>(reply)->headers.emplace(std::move(name), value);
     return line.size();
+}
+
+[[noreturn]] void fail(CURLcode why) {
+    const auto said = std::string{"no reply: "} + curl_easy_strerror(why);
+    if (why == CURLE_OPERATION_TIMEDOUT) throw no_reply_in_time{said};
+    throw std::runtime_error{said};
 }
 
 } // namespace
@@ -71,8 +76,7 @@ struct http_client::handle {
 
     void perform(http_reply& reply) {
         const CURLcode result = curl_easy_perform(easy.get());
-        if (result != CURLE_OK)
-            throw std::runtime_error{std::string{"no reply: "} + curl_easy_strerror(result)};
+        if (result != CURLE_OK) fail(result);
         curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &reply.status);
     }
 };

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,8 +25,13 @@ struct http_reply {
     [[nodiscard]] std::string error_code() const;
 };
 
-// Not thread-safe. Every request throws std::runtime_error where there is no reply, or not all of one within
-// longest_wait.
+// Not all of a reply came within http_client::longest_wait, and the connection did not end either.
+class no_reply_in_time : public std::runtime_error {
+  public:
+    using std::runtime_error::runtime_error;
+};
+
+// Not thread-safe. Every request throws std::runtime_error where there is no reply, or not all of one.
 class http_client {
   public:
     using header_lines = std::vector<std::string>; // "Name: value"
