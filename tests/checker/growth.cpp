@@ -13,6 +13,9 @@ namespace {
 constexpr double may_grow = 0.2;
 constexpr double may_grow_each_process = 8 * megabyte;
 
+constexpr double services = 2;               ///< billing and memberships
+constexpr double descriptors_of_service = 3; ///< a connection, and two by which libcurl wakes itself
+
 } // namespace
 
 growth growth_of(const std::vector<double>& quiet) {
@@ -35,6 +38,10 @@ growth growth_of(const std::vector<double>& quiet) {
 double most_of_count(const std::vector<double>& quiet) {
     const auto warm = std::min(warming_rounds, quiet.size());
     return *std::max_element(quiet.begin(), quiet.begin() + static_cast<std::ptrdiff_t>(warm));
+}
+
+double most_descriptors(const std::vector<double>& quiet, std::size_t processes) {
+    return most_of_count(quiet) + services * descriptors_of_service * static_cast<double>(processes);
 }
 
 double most_memory(double first, std::size_t processes) {

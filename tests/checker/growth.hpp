@@ -18,8 +18,12 @@ struct growth {
 };
 growth growth_of(const std::vector<double>& quiet);
 
-/// How many descriptors or connections the last round may leave open. `quiet` is not empty.
+/// How many connections, or descriptors of programs that ask no services, the last round may leave open.
+/// `quiet` is not empty.
 double most_of_count(const std::vector<double>& quiet);
+
+/// The same of so many processes that ask services outside, each for the first time when chance has it.
+double most_descriptors(const std::vector<double>& quiet, std::size_t processes);
 
 /// How many bytes so many processes together may have after the last round.
 double most_memory(double first, std::size_t processes);

@@ -24,6 +24,11 @@ TEST(growth, of_descriptors_is_what_goes_beyond_the_first_rounds) {
     EXPECT_DOUBLE_EQ(most_of_count({7}), 7);
 }
 
+TEST(growth, of_descriptors_is_allowed_for_services_that_a_process_asks_late) {
+    EXPECT_DOUBLE_EQ(most_descriptors({44, 44, 44, 44, 44, 53}, 4), 68);
+    EXPECT_DOUBLE_EQ(most_descriptors({44}, 0), most_of_count({44}));
+}
+
 TEST(growth, of_memory_is_allowed_for_each_process) {
     const double one = most_memory(100, 1);
     const double two = most_memory(100, 2);

@@ -25,7 +25,7 @@ constexpr auto longest_until_quiet = 25s;
 constexpr std::array may_strike{fault::nginx, fault::postgres_connections, fault::postgres, fault::redis,
                                 fault::freeze};
 
-enum class judged { not_at_all, count, memory };
+enum class judged { not_at_all, count, descriptors, memory };
 
 struct quantity {
     const char* name;
@@ -44,9 +44,10 @@ constexpr std::array quantities{
     quantity{"workers, memory", judged::memory, [](const figures& f) { return value_of(f.workers.memory); }},
     quantity{"hub, memory", judged::memory, [](const figures& f) { return value_of(f.hub.memory); }},
     quantity{"nginx, memory", judged::memory, [](const figures& f) { return value_of(f.nginx.memory); }},
-    quantity{"workers, descriptors", judged::count,
+    quantity{"workers, descriptors", judged::descriptors,
              [](const figures& f) { return value_of(f.workers.descriptors); }},
-    quantity{"hub, descriptors", judged::count, [](const figures& f) { return value_of(f.hub.descriptors); }},
+    quantity{"hub, descriptors", judged::descriptors,
+             [](const figures& f) { return value_of(f.hub.descriptors); }},
     quantity{"nginx, descriptors", judged::count,
              [](const figures& f) { return value_of(f.nginx.descriptors); }},
     quantity{"PostgreSQL, connections", judged::count,
@@ -109,11 +110,15 @@ class sampler {
     std::jthread thread_; ///< last: it uses all of the above
 };
 
+bool is_counted(const quantity& one) {
+    return one.how == judged::count || one.how == judged::descriptors;
+}
+
 /// Whether all is there, and nothing was opened or closed between the two.
 bool is_quiet(const figures& before, const figures& now) {
     return now.postgres_connections && now.redis_clients &&
            std::ranges::all_of(quantities, [&](const quantity& one) {
-               return one.how != judged::count || one.of(before) == one.of(now);
+               return !is_counted(one) || one.of(before) == one.of(now);
            });
 }
 
@@ -130,6 +135,12 @@ figures take_when_quiet(const std::function<figures()>& take) {
     }
 }
 
+double most_of(judged how, const std::vector<double>& quiet, std::size_t processes) {
+    if (how == judged::count) return most_of_count(quiet);
+    if (how == judged::descriptors) return most_descriptors(quiet, processes);
+    return most_memory(quiet.front(), processes);
+}
+
 bool tell(const quantity& one, const std::vector<figures>& quiet, const std::vector<figures>& samples,
           const std::function<void(const std::string&)>& say) {
     std::vector<double> values;
@@ -137,8 +148,7 @@ bool tell(const quantity& one, const std::vector<figures>& quiet, const std::vec
     const auto found = growth_of(values);
     double highest = *std::ranges::max_element(values);
     for (const auto& each : samples) highest = std::max(highest, one.of(each));
-    const double most = one.how == judged::count ? most_of_count(values)
-                                                 : most_memory(found.first, processes_of(one, quiet.back()));
+    const double most = most_of(one.how, values, processes_of(one, quiet.back()));
     const bool grew = one.how != judged::not_at_all && found.last > most;
     std::array<char, 48> slope{};
     std::snprintf(slope.data(), slope.size(), is_bytes(one) ? "%+.1f kB" : "%+.2f",
