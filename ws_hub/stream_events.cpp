@@ -6,19 +6,17 @@
 namespace mana::hub {
 namespace {
 
-using changes = std::span<const sync::wire_change>;
+using changes = std::span<const sync::shown_change>;
 
 /// As many of the first changes as are of one table.
 changes first_run(changes all) {
-    const auto end = std::ranges::find_if(all, [&](const sync::wire_change& change) {
-        return change.heading.table != all.front().heading.table;
-    });
+    const auto end = std::ranges::find_if(
+        all, [&](const sync::shown_change& change) { return change.table != all.front().table; });
     return all.first(static_cast<std::size_t>(end - all.begin()));
 }
 
 bool has_table(changes all, std::string_view table) {
-    return std::ranges::any_of(
-        all, [&](const sync::wire_change& change) { return change.heading.table == table; });
+    return std::ranges::any_of(all, [&](const sync::shown_change& change) { return change.table == table; });
 }
 
 void append_event(std::string& out, std::string_view name, const std::string& id, std::string_view data) {
@@ -34,7 +32,7 @@ std::string to_events(const sync::answer& page) {
     for (changes rest = page.server_changes; !rest.empty();) {
         const changes run = first_run(rest);
         rest = rest.subspan(run.size());
-        const std::string& table = run.front().heading.table;
+        const std::string& table = run.front().table;
         // Everything before the next run's first change has been sent.
         auto until = page.synced_until;
         if (!rest.empty()) until.at = run.back().at;

@@ -1,7 +1,7 @@
 #include "shared/store/page_reader.hpp"
 
 #include "shared/store/joined_spaces.hpp"
-#include "shared/sync/record.hpp"
+#include "shared/sync/shown_row.hpp"
 
 #include <algorithm>
 #include <array>
@@ -13,46 +13,101 @@ namespace mana::store {
 
 namespace {
 
-// $1 app, $2 scopes, $3 the row that bounds the page, or $4 the position that does. See
-// sql/0004_positions.sql for why this is a statement of its own, before the page's.
-constexpr statement horizon_statement{"horizon", R"(
-select (extract(epoch from horizon) * 1000000)::bigint, (extract(epoch from newest) * 1000000)::bigint
-from read_horizon($1, $2, coalesce((select created_at from sync_changes where id = $3::uuid), $4::timestamptz)))"};
+using sync::position;
 
-// $1 user, $2 app. After the horizon, whose locks it needs: nobody shows the user other spaces under a cursor
-// that was not handed out yet (sql/0008_joined_spaces.sql).
-constexpr statement version_statement{"version_of_spaces", R"(
-select changed::text from sync_reader_spaces where user_id = $1 and app_id = $2)"};
+// $1 app, $2 scopes, $3 tables or null, $4 since, $5 bound, $6 user: see sql/0011_cost.sql. In a transaction
+// of its own, which frees the locks; whatever is read up to the horizon afterwards is there to stay.
+constexpr statement ahead_statement{"look_ahead", R"(
+select (extract(epoch from horizon) * 1000000)::bigint, (extract(epoch from newest) * 1000000)::bigint, spaces, anything
+from look_ahead($1, $2, $3::text[], $4::timestamptz, $5::timestamptz, $6))"};
 
-// $1 app, $2 scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing out), $7 the
-// reader, $8 whether own rows are brought, up to $9, $10 rows of a first walk, $11 the tables (see
-// page_of_tables).
+// Pages. $1 app, $2 scope or scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing
+// out), $7 the reader, $8 whether own rows are brought, up to $9; the page's end: $10 a position, or $11 the
+// row that bounds it; $12 a table, or of several scopes the rows of a first walk, and $13 tables.
 //
-// Each scope (or each table of each scope) is walked along its index, the walks are merged and cut by rows,
-// then by bytes. Who reads many scopes needs few rows of each: a first walk takes just $10 and one, which
-// give a bound for the page's end; those that end before it go on from there, up to it. A record's state is
-// looked up by key: for own rows, of which only a marked record's are shown (rule 8), and for what the page
-// shows (rule 7), where that of a copy lives in its space. That scope is computed in a subselect of its own:
-// under row-level security PostgreSQL takes no index condition that calls a function which is not leakproof,
-// and would walk the whole index.
-constexpr std::string_view walk_of_scope = R"(
-        select change.ctid as place, change.created_at, change.bytes
-        from sync_changes as change
-        where change.scope = reader.scope and change.app_id = $1
-          and change.created_at <= (select current_setting('mana_sync.horizon')::timestamptz)
+// Own rows are left out but for those of a marked record (rule 8), which a small index knows
+// (sync_records_shown_otherwise).
+constexpr std::string_view of_page = R"(
+          and change.created_at <= (select coalesce($10::timestamptz,
+                                                    (select created_at from sync_changes where id = $11::uuid)))
           and case when $6 <> '' and change.client_id = $6 and change.user_id = $7 and not change.told
                    then ($8::boolean and change.created_at <= $9::timestamptz) or exists (
                        select from sync_records as record
-                       where record.scope = (select case when starts_with(change.scope, 'm:')
-                                                         then 's:' || change.space_id else change.scope end)
+                       where record.scope = (select <home>)
                          and record.app_id = change.app_id and record.table_name = change.table_name
                          and record.record_id = change.record_id and record.marked)
                    else true end)";
-constexpr std::string_view of_one_table = " and change.table_name = reader.name";
+
+// What is shown of a row: $1 and the expression of its record's scope come from around it. A row that no
+// longer fits, by rows or by bytes, comes without its values, and says that there is more. Of the record's
+// state only what rule 7 needs: of a deleted record its deletedAt, of an undelete all fields.
+constexpr std::string_view columns_of_page = R"(
+select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, change.table_name, change.record_id,
+       change.op, case when not beyond then change.data::text end, change.field_meta::text, change.schema_version,
+       change.actor::text, change.origin, change.space_id, beyond,
+       case when change.data -> 'deletedAt' = 'null' then (select record.data::text <record>)
+            when deleted.data is not null then jsonb_build_object('deletedAt', deleted.data -> 'deletedAt')::text end,
+       case when change.data -> 'deletedAt' = 'null' then (select record.meta::text <record>)
+            when deleted.data is not null then jsonb_build_object('deletedAt', deleted.meta -> 'deletedAt')::text end)";
+constexpr std::string_view record_of_row = R"(from sync_records as record
+             where record.scope = (select <home>) and record.app_id = change.app_id
+               and record.table_name = change.table_name and record.record_id = change.record_id)";
+constexpr std::string_view deleted_record = R"(
+left join lateral (
+    select record.data, record.meta <record> and record.deleted
+    offset 0 -- one look-up by the whole key a row
+) as deleted on true)";
+
+// Where a row's record lives: that of a copy in its space. A subselect around it, since PostgreSQL takes no
+// index condition that calls a function which is not leakproof, and would walk the whole index for each row.
+constexpr std::string_view home_of_any =
+    "case when starts_with(change.scope, 'm:') then 's:' || change.space_id else change.scope end";
+constexpr std::string_view home_of_own = "change.scope";
+
+constexpr std::string_view weighed = R"(
+           row_number() over in_order > $4::int
+           or (sum(bytes) over in_order > $5::bigint and row_number() over in_order > 1) as beyond,
+           sum(bytes) over in_order - bytes as before)";
+constexpr std::string_view in_order = " window in_order as (order by created_at rows unbounded preceding)";
+
+std::string with(std::string sql, std::string_view name, std::string_view meaning) {
+    for (auto at = sql.find(name); at != std::string::npos; at = sql.find(name, at + meaning.size()))
+        sql.replace(at, name.size(), meaning);
+    return sql;
+}
+
+std::string finished(std::string sql, std::string_view home) {
+    return with(with(std::move(sql), "<record>", record_of_row), "<home>", home);
+}
+
+// The reader's own scope alone, which is all that most readers have: one walk along one index.
+std::string page_of_scope_sql(std::string_view narrowed) {
+    std::string sql{columns_of_page};
+    sql.append("\nfrom (select walked.*,").append(weighed).append(R"(
+    from (
+        select * from sync_changes as change
+        where change.scope = $2 and change.app_id = $1 and change.created_at > $3::timestamptz)");
+    sql.append(of_page).append(narrowed).append(R"(
+        order by change.created_at
+        limit $4::int + 1
+    ) as walked)");
+    sql.append(in_order).append(") as change").append(deleted_record).append(R"(
+where change.before <= $5::bigint
+order by change.created_at)");
+    return finished(std::move(sql), home_of_own);
+}
+
+// Each scope (or each table of each scope) is walked along its index, the walks are merged and cut by rows,
+// then by bytes. Who reads many scopes needs few rows of each: a first walk takes just $12 and one, which
+// give a bound for the page's end; those that end before it go on from there, up to it.
+constexpr std::string_view walk_of_scope = R"(
+        select change.ctid as place, change.created_at, change.bytes
+        from sync_changes as change
+        where change.scope = reader.scope and change.app_id = $1)";
 constexpr std::string_view first_walks = R"(
           and change.created_at > $3::timestamptz
         order by change.created_at
-        limit $10::int + 1
+        limit $12::int + 1
     ) as step
 ),
 bound as materialized (
@@ -62,7 +117,7 @@ further as (
     select step.*
     from (
         select scope, name, max(created_at) as reached
-        from walked group by scope, name having count(*) > $10::int
+        from walked group by scope, name having count(*) > $12::int
     ) as reader
     cross join lateral ()";
 constexpr std::string_view further_walks = R"(
@@ -73,60 +128,49 @@ constexpr std::string_view further_walks = R"(
     where reader.reached < (select last_row from bound)
 ),
 page as (
-    select place, created_at, bytes, sum(bytes) over (order by created_at rows unbounded preceding) as running,
-           count(*) over () as found
+    select place,)";
+constexpr std::string_view merged_walks = R"(
     from (
         select place, created_at, bytes from walked
         union all
         select place, created_at, bytes from further
         order by created_at limit $4::int + 1
-    ) as merged
+    ) as merged)";
+constexpr std::string_view rows_of_walks = R"(
 )
-select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, change.table_name, change.record_id,
-       change.op, change.data::text, change.field_meta::text, change.schema_version, change.actor::text, change.origin,
-       change.space_id, page.found,
-       case when change.data -> 'deletedAt' = 'null' then record.data::text
-            when record.deleted then jsonb_build_object('deletedAt', record.data -> 'deletedAt')::text end,
-       case when change.data -> 'deletedAt' = 'null' then record.meta::text
-            when record.deleted then jsonb_build_object('deletedAt', record.meta -> 'deletedAt')::text end
-from (
-    select * from page where running <= $5::bigint or running = bytes order by created_at limit $4::int
-) as page
-join sync_changes as change on change.ctid = page.place
-left join lateral (
-    select * from sync_records
-    where scope = (select case when starts_with(change.scope, 'm:') then 's:' || change.space_id
-                               else change.scope end)
-      and app_id = change.app_id and table_name = change.table_name and record_id = change.record_id
-    offset 0 -- one look-up by the whole key a row
-) as record on true
-order by page.created_at)";
+)";
 
 // `readers`: what is walked, scope by scope; `narrowed`: to which of its rows.
-std::string page_sql(std::string_view readers, std::string_view narrowed) {
-    return std::string("with walked as materialized (select reader.*, step.* from (")
-        .append(readers)
-        .append(") as reader cross join lateral (")
-        .append(walk_of_scope)
-        .append(narrowed)
-        .append(first_walks)
-        .append(walk_of_scope)
-        .append(narrowed)
-        .append(further_walks);
+std::string page_of_scopes_sql(std::string_view readers, std::string_view narrowed) {
+    const auto walk = std::string(walk_of_scope).append(of_page).append(narrowed);
+    std::string sql{"with walked as materialized (select reader.*, step.* from ("};
+    sql.append(readers).append(") as reader cross join lateral (").append(walk).append(first_walks);
+    sql.append(walk).append(further_walks).append(weighed).append(merged_walks).append(in_order);
+    sql.append(rows_of_walks).append(columns_of_page).append(R"(
+from (select place, beyond from page where before <= $5::bigint) as page
+join sync_changes as change on change.ctid = page.place)");
+    sql.append(deleted_record).append("\norder by change.created_at");
+    return finished(std::move(sql), home_of_any);
 }
 
-// Two statements, since a plan that serves "some tables or all" would walk the wrong index for one of them.
-const statement& page_of_app() {
-    static const std::string sql =
-        page_sql("select scope, null as name from unnest($2::text[]) as scope", {});
-    static const statement made{"page_of_app", sql.c_str()};
-    return made;
-}
+// A plan that serves "some tables or all", or "one scope or many", would walk the wrong index for one of
+// them.
+struct page_statement_list {
+    const std::string scope_sql = page_of_scope_sql({});
+    const std::string table_sql = page_of_scope_sql(" and change.table_name = $12");
+    const std::string scopes_sql =
+        page_of_scopes_sql("select scope, null as name from unnest($2::text[]) as scope", {});
+    const std::string tables_sql =
+        page_of_scopes_sql("select scope, name from unnest($2::text[]) as scope, unnest($13::text[]) as name",
+                           " and change.table_name = reader.name");
+    const statement scope{"page_of_scope", scope_sql.c_str()};
+    const statement table{"page_of_table", table_sql.c_str()};
+    const statement scopes{"page_of_scopes", scopes_sql.c_str()};
+    const statement tables{"page_of_tables", tables_sql.c_str()};
+};
 
-const statement& page_of_tables() {
-    static const std::string sql = page_sql(
-        "select scope, name from unnest($2::text[]) as scope, unnest($11::text[]) as name", of_one_table);
-    static const statement made{"page_of_tables", sql.c_str()};
+const page_statement_list& statements_of_pages() {
+    static const page_statement_list made;
     return made;
 }
 
@@ -150,62 +194,163 @@ enum page_column {
     actor,
     origin,
     space_id,
-    found,
+    beyond,
     record_data,
     record_meta
 };
 
-sync::json_object object_in(const rows& page, int row, int column) {
-    if (page.is_null(row, column)) return {};
-    auto value = sync::parse_stored_json(page.text(row, column));
-    auto* object = std::get_if<sync::json_object>(&value.held);
-    return object != nullptr ? std::move(*object) : sync::json_object{};
+sync::stored_row row_in(const rows& page, int row) {
+    return {page.text(row, event_id),       page.text(row, table_name),
+            page.text(row, record_id),      page.text(row, op),
+            page.text(row, data),           page.text(row, field_meta),
+            page.text(row, schema_version), page.text(row, actor),
+            page.text(row, origin),         page.text(row, space_id),
+            page.position(row, created_at)};
 }
 
-sync::logged_change change_in(const rows& page, int row) {
-    sync::logged_change change;
-    change.event_id = page.text(row, event_id);
-    change.heading.table = page.text(row, table_name);
-    change.heading.record_id = page.text(row, record_id);
-    change.heading.schema_version = static_cast<int>(page.number(row, schema_version));
-    change.heading.space = page.text(row, space_id);
-    change.heading.origin = page.text(row, origin);
-    if (!page.is_null(row, actor)) change.heading.actor = sync::parse_stored_json(page.text(row, actor));
-    change.op = sync::parse_operation(page.text(row, op)).value_or(sync::operation::update);
-    change.data = object_in(page, row, data);
-    change.fields =
-        sync::shown_fields(change.data, object_in(page, row, field_meta), page.position(row, created_at));
-    return change;
-}
-
-void append_changes(std::vector<sync::wire_change>& out, const rows& page, int row) {
-    std::optional<sync::record_state> record;
-    if (!page.is_null(row, record_data))
-        record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
-    for (auto& change : sync::changes_of(change_in(page, row), record ? &*record : nullptr)) {
-        change.at = page.position(row, created_at);
-        out.push_back(std::move(change));
+/// The rows of a page as changes; `has_more` where it was cut, and then the position of its end.
+void take_rows(sync::answer& into, const rows& page, const sync::cursor& since) {
+    sync::row_writer writer{into.server_changes};
+    for (int row = 0; row < page.count(); ++row) {
+        if (page.boolean(row, beyond)) {
+            into.has_more = true;
+            into.synced_until = {page.position(row - 1, created_at), since.from_epoch};
+            return;
+        }
+        std::optional<sync::record_state> record;
+        if (!page.is_null(row, record_data))
+            record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
+        writer.write(row_in(page, row), record ? &*record : nullptr);
     }
 }
 
-sync::answer to_answer(const page_request& wanted, const rows& horizon, const rows& page) {
-    sync::answer answer;
-    const int count = page.count();
-    for (int row = 0; row < count; ++row) append_changes(answer.server_changes, page, row);
-    if (!wanted.spaces_known) {
-        answer.synced_until = wanted.since;
+/// How far a reader may read, and whether there is anything.
+struct outlook {
+    std::optional<position> horizon; ///< none: nothing is there at all
+    position newest;
+    std::string spaces;
+    bool anything = false;
+};
+
+outlook outlook_in(const rows& ahead) {
+    outlook found;
+    if (!ahead.is_null(0, 0)) found.horizon = ahead.position(0, 0);
+    found.newest = ahead.position(0, 1);
+    found.spaces = ahead.text(0, 2);
+    found.anything = ahead.boolean(0, 3);
+    return found;
+}
+
+/// Where a page ends: at a position, or at a row whose position its sender does not know yet.
+struct page_end {
+    parameter at = parameter(std::nullopt);
+    parameter row = parameter(std::nullopt);
+};
+
+void send_page(transaction& in, const reader& who, const page_request& wanted,
+               const std::vector<std::string>& scopes, const page_end& end, const parameter& own_until) {
+    const bool one_scope = scopes.size() == 1 && wanted.tables.size() <= 1;
+    const bool bring_own = wanted.include_own || wanted.since.from_epoch;
+    std::vector<parameter> parameters{wanted.app,
+                                      one_scope ? parameter(scopes.front()) : parameter::array(scopes),
+                                      parameter::timestamp(wanted.since.at),
+                                      parameter::number(wanted.rows),
+                                      parameter::number(wanted.bytes),
+                                      who.client,
+                                      who.user,
+                                      parameter::boolean(bring_own),
+                                      own_until,
+                                      end.at,
+                                      end.row};
+    const auto& prepared = statements_of_pages();
+    if (one_scope && wanted.tables.empty()) return in.send(prepared.scope, parameters);
+    if (one_scope) {
+        parameters.emplace_back(wanted.tables.front());
+        return in.send(prepared.table, parameters);
+    }
+    parameters.push_back(parameter::number(rows_of_first_walk(wanted, scopes.size())));
+    if (wanted.tables.empty()) return in.send(prepared.scopes, parameters);
+    parameters.push_back(parameter::array(wanted.tables));
+    in.send(prepared.tables, parameters);
+}
+
+/// One page of a reader whose spaces are known.
+class page_reading {
+  public:
+    page_reading(connection& on, const reader& who, const page_request& wanted,
+                 const std::optional<shown_spaces>& shown, const std::optional<pushed_rows>& pushed,
+                 deadline until)
+        : on_(on), who_(who), wanted_(wanted), shown_(shown), pushed_(pushed), until_(until),
+          members_(shown ? shown->members : std::vector<std::string>{}),
+          scopes_(scopes_of(who.user, shown.value_or(shown_spaces{}))) {}
+
+    sync::answer run() {
+        const auto ahead = look_ahead();
+        if (shown_ && shown_->version != ahead.spaces) throw spaces_changed{};
+        sync::answer answer;
+        if (ahead.anything) read_rows(answer, ahead);
+        if (!wanted_.spaces_known)
+            answer.synced_until = wanted_.since;
+        else if (!answer.has_more)
+            answer.synced_until.at = end_of(ahead);
+        answer.has_more = wanted_.spaces_known && (answer.has_more || (shown_ && shown_->unfinished));
         return answer;
     }
-    answer.has_more = count > 0 && page.number(0, found) > count;
-    if (answer.has_more) {
-        answer.synced_until = {page.position(count - 1, created_at), wanted.since.from_epoch};
-        return answer;
+
+  private:
+    connection& on_;
+    const reader& who_;
+    const page_request& wanted_;
+    const std::optional<shown_spaces>& shown_;
+    const std::optional<pushed_rows>& pushed_;
+    const deadline until_;
+    const std::vector<std::string> members_;
+    const std::vector<std::string> scopes_;
+
+    outlook look_ahead() {
+        transaction looking(on_, who_.user, members_);
+        looking.send(ahead_statement,
+                     {wanted_.app, parameter::array(scopes_),
+                      wanted_.tables.empty() ? parameter(std::nullopt) : parameter::array(wanted_.tables),
+                      parameter::timestamp(wanted_.since.at), bound(), who_.user});
+        return outlook_in(looking.commit_repeatable(until_).at(0));
     }
-    // A cursor never goes back, and one beyond the newest position counts as the newest.
-    answer.synced_until.at = std::min(wanted.since.at, horizon.position(0, 1));
-    if (!horizon.is_null(0, 0))
-        answer.synced_until.at = std::max(answer.synced_until.at, horizon.position(0, 0));
-    return answer;
+
+    /// A push's author reads up to its last row; where it wrote none, up to what was there when it had its
+    /// locks. Between its rows lies no other: what is left to be found lies before them, unless they are
+    /// shown to their author too.
+    [[nodiscard]] parameter bound() const {
+        constexpr std::chrono::microseconds one{1};
+        if (!pushed_) return "infinity";
+        if (!pushed_->last) return parameter::timestamp(pushed_->newest_before);
+        return parameter::timestamp(pushed_->retold ? *pushed_->last : *pushed_->first - one);
+    }
+
+    void read_rows(sync::answer& answer, const outlook& ahead) {
+        transaction reading(on_, who_.user, members_);
+        const auto own_until = pushed_ ? parameter::timestamp(pushed_->newest_before) : parameter("infinity");
+        const page_end end{parameter::timestamp(last_of_page(ahead)), parameter(std::nullopt)};
+        send_page(reading, who_, wanted_, scopes_, end, own_until);
+        take_rows(answer, reading.commit_repeatable(until_).at(0), wanted_.since);
+    }
+
+    [[nodiscard]] position last_of_page(const outlook& ahead) const {
+        const auto horizon = ahead.horizon.value_or(position{});
+        return pushed_ && pushed_->last ? std::max(horizon, *pushed_->last) : horizon;
+    }
+
+    /// A cursor never goes back, and one beyond the newest position counts as the newest.
+    [[nodiscard]] position end_of(const outlook& ahead) const {
+        return std::max(std::min(wanted_.since.at, ahead.newest), last_of_page(ahead));
+    }
+};
+
+sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
+                       const std::optional<pushed_rows>& pushed, deadline until) {
+    return with_retries(until, [&] {
+        const auto shown = spaces_of_page(on, who, wanted, until);
+        return read_page_of(on, who, wanted, shown, pushed, until);
+    });
 }
 
 } // namespace
@@ -213,8 +358,9 @@ sync::answer to_answer(const page_request& wanted, const rows& horizon, const ro
 std::span<const statement> page_statements() {
     static const auto list = [] {
         const auto spaces = joined_spaces_statements();
+        const auto& pages = statements_of_pages();
         std::vector<statement> all(spaces.begin(), spaces.end());
-        all.insert(all.end(), {horizon_statement, version_statement, page_of_app(), page_of_tables()});
+        all.insert(all.end(), {ahead_statement, pages.scope, pages.table, pages.scopes, pages.tables});
         return all;
     }();
     return list;
@@ -226,67 +372,38 @@ std::optional<shown_spaces> spaces_of_page(connection& on, const reader& who, co
     return follow_spaces(on, wanted.app, who, until);
 }
 
-page_reading::page_reading(connection& on, const reader& who, const page_request& wanted,
-                           const std::optional<shown_spaces>& shown, const std::optional<page_bound>& bound)
-    : who_(who), wanted_(wanted), shown_(shown), bound_(bound),
-      in_(on, who.user, shown ? shown->members : std::vector<std::string>{}) {}
-
-void page_reading::send() {
-    const auto scopes = scopes_of(who_.user, shown_.value_or(shown_spaces{}));
-    const parameter own_until = bound_ ? parameter::timestamp(bound_->newest_before) : parameter("infinity");
-    const parameter last_row =
-        bound_ && !bound_->last_row.empty() ? parameter(bound_->last_row) : parameter(std::nullopt);
-    in_.send(horizon_statement, {wanted_.app, parameter::array(scopes), last_row, own_until});
-    send_page(scopes, own_until);
-    if (shown_) in_.send(version_statement, {who_.user, wanted_.app});
-    in_.send_commit();
-}
-
-void page_reading::send_page(const std::vector<std::string>& scopes, const parameter& own_until) {
-    const bool bring_own = wanted_.include_own || wanted_.since.from_epoch;
-    std::vector<parameter> parameters{wanted_.app,
-                                      parameter::array(scopes),
-                                      parameter::timestamp(wanted_.since.at),
-                                      parameter::number(wanted_.rows),
-                                      parameter::number(wanted_.bytes),
-                                      who_.client,
-                                      who_.user,
-                                      parameter::boolean(bring_own),
-                                      own_until,
-                                      parameter::number(rows_of_first_walk(wanted_, scopes.size()))};
-    if (wanted_.tables.empty()) return in_.send(page_of_app(), parameters);
-    parameters.push_back(parameter::array(wanted_.tables));
-    in_.send(page_of_tables(), parameters);
-}
-
-sync::answer page_reading::finish(deadline until) {
-    const auto results = in_.committed(until);
-    if (shown_) {
-        const auto& version = results.at(2);
-        if (shown_->version != (version.count() > 0 ? version.text(0, 0) : "")) throw spaces_changed{};
-    }
-    auto answer = to_answer(wanted_, results.at(0), results.at(1));
-    answer.has_more = answer.has_more || (shown_ && shown_->unfinished);
-    return answer;
-}
-
-sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
-                       const std::optional<page_bound>& bound, deadline until) {
-    return with_retries(until, [&] {
-        const auto shown = spaces_of_page(on, who, wanted, until);
-        page_reading reading(on, who, wanted, shown, bound);
-        reading.send();
-        try {
-            return reading.finish(until);
-        } catch (const postgres_error& failed) {
-            if (failed.next() != remedy::in_doubt) throw;
-            throw postgres_error{remedy::reconnect, failed.what()};
-        }
-    });
+sync::answer read_page_of(connection& on, const reader& who, const page_request& wanted,
+                          const std::optional<shown_spaces>& shown, const std::optional<pushed_rows>& pushed,
+                          deadline until) {
+    return page_reading(on, who, wanted, shown, pushed, until).run();
 }
 
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted, deadline until) {
     return read_page(on, who, wanted, std::nullopt, until);
+}
+
+sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
+                       const pushed_rows& pushed, deadline until) {
+    return read_page(on, who, wanted, std::optional{pushed}, until);
+}
+
+author_page::author_page(connection& on, const reader& author, const page_request& wanted,
+                         position newest_before)
+    : author_(author), wanted_(wanted), newest_before_(newest_before), in_(on, author.user, {}) {}
+
+void author_page::send(const std::string& last_row) {
+    page_end end;
+    end.row = last_row;
+    send_page(in_, author_, wanted_, {scopes_of({author_.user, {}, {}})}, end,
+              parameter::timestamp(newest_before_));
+    in_.send_commit();
+}
+
+sync::answer author_page::finish(position last, deadline until) {
+    sync::answer answer;
+    take_rows(answer, in_.committed(until).at(0), wanted_.since);
+    if (!answer.has_more) answer.synced_until.at = last;
+    return answer;
 }
 
 } // namespace mana::store

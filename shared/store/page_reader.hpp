@@ -1,5 +1,8 @@
 // Pages of the log (SPEC §2 Pull, §4): what a reader's scopes hold after a cursor, in the order of positions,
 // and how far it may read.
+//
+// Most readers have read all there is: so a page begins with a look ahead, which says how far the scopes go
+// and whether anything lies beyond the cursor. Only then are rows read.
 #pragma once
 
 #include "shared/store/postgres.hpp"
@@ -35,42 +38,50 @@ class spaces_changed : public postgres_error {
 /// Statements that pages use, for the connection to prepare.
 std::span<const statement> page_statements();
 
-/// Reads one page in a transaction of its own; locks the scopes only for the moment of reading how far they
-/// go. Throws postgres_error, never in_doubt: what only read can be read again.
+/// Reads one page; locks the scopes only for the moment of the look ahead. Throws postgres_error, never
+/// in_doubt: what only read can be read again.
 sync::answer read_page(connection& on, const reader& who, const page_request& wanted, deadline until);
 
-/// Up to where the author of a push reads: not beyond its own rows, whose states its repairs were made from.
-struct page_bound {
-    std::string last_row;         ///< event id of the push's last row; empty: it wrote none
-    sync::position newest_before; ///< every row of the push is later; its own ones are left out
+/// The rows of a push, for the page of its author: they come from one call of take_positions, so that no
+/// other row lies between them.
+struct pushed_rows {
+    sync::position newest_before;        ///< of all positions when the push had its locks
+    std::optional<sync::position> first; ///< none: it wrote no row
+    std::optional<sync::position> last;
+    bool retold = false; ///< some are shown to their author too (rule 8)
 };
 
-/// The spaces of a page. Nothing where the request says that there are none, or that they are not known.
+/// The same for the author of a push: not beyond its own rows, whose states its repairs were made from.
+sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
+                       const pushed_rows& pushed, deadline until);
+
+/// What read_page does once it is known which spaces the reader is shown (none: not shared). Throws
+/// spaces_changed where that is no longer so.
+sync::answer read_page_of(connection& on, const reader& who, const page_request& wanted,
+                          const std::optional<shown_spaces>& shown, const std::optional<pushed_rows>& pushed,
+                          deadline until);
+
+/// Which spaces the reader's page shows; nothing where spaces are not shared or not known. It may copy
+/// records of spaces that are new (see follow_spaces), so it is given its own time.
 std::optional<shown_spaces> spaces_of_page(connection& on, const reader& who, const page_request& wanted,
                                            deadline until);
 
-/// A page that is read in the same round trip as a push. What it is made of outlives it.
-class page_reading {
+/// The page of a push's author who reads no scope but the own one, sent right behind the push's COMMIT: all
+/// up to the push's last row is there then, so nothing has to be looked up before.
+class author_page {
   public:
-    page_reading(connection& on, const reader& who, const page_request& wanted,
-                 const std::optional<shown_spaces>& shown, const std::optional<page_bound>& bound);
-    /// Puts all of its transaction into the pipeline.
-    void send();
-    /// Waits for it. Throws spaces_changed where the reader's spaces are not `shown` any more.
-    sync::answer finish(deadline until);
+    author_page(connection& on, const reader& author, const page_request& wanted,
+                sync::position newest_before);
+    /// `last_row`: the event id of the push's last row.
+    void send(const std::string& last_row);
+    /// After the push's own results. `last`: the position of its last row. Throws as read_page.
+    sync::answer finish(sync::position last, deadline until);
 
   private:
-    const reader& who_;
+    const reader& author_;
     const page_request& wanted_;
-    const std::optional<shown_spaces>& shown_;
-    const std::optional<page_bound>& bound_;
+    const sync::position newest_before_;
     transaction in_;
-
-    void send_page(const std::vector<std::string>& scopes, const parameter& own_until);
 };
-
-/// Reads the page of a push's author again, in a transaction of its own.
-sync::answer read_page(connection& on, const reader& who, const page_request& wanted,
-                       const std::optional<page_bound>& bound, deadline until);
 
 } // namespace mana::store

@@ -24,31 +24,41 @@ constexpr statement rollback_statement{"rollback", "rollback"};
 // its tries, so that whoever waits for a vanished one is still served.
 constexpr std::chrono::milliseconds longest_silence{3'000};
 
-// Local to the transaction, as PgBouncer's transaction pooling needs. A push is acknowledged, and seen, once
-// it is written: an asynchronous commit could be lost by a crash, and its positions given out again. Planning
-// is steered towards index walks: every statement of ours looks up few rows by key, and a plan made while a
-// table was small must not become a scan of it.
+// Settings that are the same for every transaction. A session that is ours alone is told once; one that is
+// shared through a pooler is told in each transaction, for that transaction. $1: statement_timeout, $2:
+// lock_timeout, $3: longest_silence, $4: whether for the transaction only. Planning is steered towards index
+// walks: every statement of ours looks up few rows by key, and a plan made while a table was small must not
+// become a scan of it.
+constexpr std::string_view common_settings = R"(
+       set_config('statement_timeout', $1, $4::boolean),
+       set_config('lock_timeout', $2, $4::boolean),
+       set_config('idle_in_transaction_session_timeout', $3, $4::boolean),
+       set_config('tcp_user_timeout', $3, $4::boolean),
+       set_config('enable_seqscan', 'off', $4::boolean),
+       set_config('enable_bitmapscan', 'off', $4::boolean),
+       set_config('enable_sort', 'off', $4::boolean),
+       set_config('enable_incremental_sort', 'off', $4::boolean),
+       set_config('enable_hashjoin', 'off', $4::boolean),
+       set_config('enable_mergejoin', 'off', $4::boolean),
+       set_config('jit', 'off', $4::boolean),
+       set_config('plan_cache_mode', 'force_generic_plan', $4::boolean))";
+
+const statement& common_settings_statement() {
+    static const std::string sql = "select" + std::string(common_settings);
+    static const statement made{"common_settings", sql.c_str()};
+    return made;
+}
+
+// Local to the transaction: who asks, and for which request. A push is acknowledged, and seen, once it is
+// written: an asynchronous commit could be lost by a crash, and its positions given out again.
 constexpr statement settings_statement{"settings", R"(
 select set_config('app.current_user_id', $1, true),
        set_config('app.current_user_space_ids', ($2::text[])::text, true),
-       set_config('statement_timeout', $3, true),
-       set_config('lock_timeout', $4, true),
-       set_config('application_name', $5, true),
-       set_config('idle_in_transaction_session_timeout', $6, true),
-       set_config('tcp_user_timeout', $6, true),
-       set_config('synchronous_commit', case current_setting('synchronous_commit') when 'off' then 'on'
-                                        else current_setting('synchronous_commit') end, true),
-       set_config('enable_seqscan', 'off', true),
-       set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_sort', 'off', true),
-       set_config('enable_incremental_sort', 'off', true),
-       set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true),
-       set_config('jit', 'off', true),
-       set_config('plan_cache_mode', 'force_generic_plan', true))"};
+       set_config('application_name', $3, true),
+       case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end)"};
 
-constexpr std::array transaction_statement_list{begin_statement, settings_statement, commit_statement,
-                                                rollback_statement};
+// Through a pooler the process that the client was told of is not the one that answers.
+constexpr statement backend_statement{"backend", "select pg_backend_pid()"};
 
 void append_big_endian(std::string& out, std::int32_t value) {
     const auto bits = static_cast<std::uint32_t>(value);
@@ -170,6 +180,7 @@ connection::connection(const postgres_settings& settings, std::span<const statem
     : settings_(settings), application_(settings.application) {
     connect();
     if (settings_.prepared) prepare(statements);
+    keep_settings();
 }
 
 void connection::work_for(std::string_view request_id) {
@@ -212,6 +223,25 @@ void connection::prepare(std::span<const statement> statements) {
         ++open_segment_;
     }
     finish(std::chrono::steady_clock::now() + settings_.connect_timeout);
+}
+
+/// What stays the same is told to a session once, where it is one of our own.
+void connection::keep_settings() {
+    const deadline until = std::chrono::steady_clock::now() + settings_.connect_timeout;
+    send(backend_statement, {});
+    const auto backend = finish(until);
+    shared_session_ = backend.at(0).number(0, 0) != PQbackendPID(conn_.get());
+    if (shared_session_) return;
+    send_common_settings(false);
+    finish(until);
+}
+
+void connection::send_common_settings(bool of_transaction) {
+    const std::array parameters{parameter(milliseconds_text(settings_.statement_timeout)),
+                                parameter(milliseconds_text(settings_.lock_timeout)),
+                                parameter(milliseconds_text(longest_silence)),
+                                parameter::boolean(of_transaction)};
+    send(common_settings_statement(), parameters);
 }
 
 void connection::wait(short events, deadline until) {
@@ -307,16 +337,17 @@ std::vector<rows> connection::finish(deadline until) {
 // ---- transaction ----
 
 std::span<const statement> transaction_statements() {
-    return transaction_statement_list;
+    static const std::array list{begin_statement,    common_settings_statement(),
+                                 settings_statement, backend_statement,
+                                 commit_statement,   rollback_statement};
+    return list;
 }
 
 transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces)
-    : on_(on), own_statements_(2) {
+    : on_(on), own_statements_(on.shares_session() ? 3 : 2) {
     send(begin_statement, {});
-    send(settings_statement,
-         {user, parameter::array(spaces), milliseconds_text(on_.settings().statement_timeout),
-          milliseconds_text(on_.settings().lock_timeout), on_.application(),
-          milliseconds_text(longest_silence)});
+    if (on_.shares_session()) on_.send_common_settings(true);
+    send(settings_statement, {user, parameter::array(spaces), on_.application()});
 }
 
 transaction::~transaction() {

@@ -1,7 +1,8 @@
 // One connection to PostgreSQL: pipelined, prepared, and never waited on without a deadline.
 //
 // Not thread-safe: one process, or one thread, owns a connection. Works through PgBouncer's transaction
-// pooling: settings are local to a transaction, and statements can go unnamed (settings::prepared).
+// pooling: there, all settings are local to a transaction, and statements can go unnamed
+// (settings::prepared).
 #pragma once
 
 #include "shared/sync/time.hpp"
@@ -136,6 +137,10 @@ class connection {
     void work_for(std::string_view request_id);
     [[nodiscard]] const std::string& application() const { return application_; }
 
+    /// Whether a pooler lends the session to others too: then each transaction sends its settings itself.
+    [[nodiscard]] bool shares_session() const { return shared_session_; }
+    void send_common_settings(bool of_transaction);
+
     /// False once it was lost: make a new one.
     [[nodiscard]] bool usable() const { return usable_; }
     [[nodiscard]] const postgres_settings& settings() const { return settings_; }
@@ -150,9 +155,11 @@ class connection {
     std::deque<std::size_t> segments_; ///< statements sent, by segment, whose results were not read yet
     std::size_t open_segment_ = 0;     ///< statements sent since the last segment ended
     bool usable_ = false;
+    bool shared_session_ = true;
 
     void connect();
     void prepare(std::span<const statement> statements);
+    void keep_settings();
     void wait(short events, deadline until);
     void flush(deadline until);
     pg_result* next_result(deadline until);

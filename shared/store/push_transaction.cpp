@@ -3,6 +3,7 @@
 #include "shared/store/page_reader.hpp"
 #include "shared/store/scope_states.hpp"
 #include "shared/store/take_up.hpp"
+#include "shared/store/text_array.hpp"
 
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid.hpp>
@@ -19,8 +20,17 @@ namespace mana::store {
 
 namespace {
 
-// $1 app, $2 user, $3 client, $4 how many; then one array a column. Positions are taken as late as can be.
-// Each scope's rows are announced in sync_pushes, where those find them who were not told.
+// $1 app, $2 written scopes, $3 author, $4 the author's cursor. See sql/0011_cost.sql; sync_old_rows only
+// ever loses rows, so a look from before the locks can find too much there and not too little.
+constexpr statement begin_push_statement{"begin_push", R"(
+select (extract(epoch from receipt) * 1000)::bigint, (extract(epoch from newest) * 1000000)::bigint, up_to_date, spaces,
+       exists (select from sync_old_rows
+               where user_id = (select current_setting('app.current_user_id', true)) and app_id = $1)
+from begin_push($1, $2, $3, $4::timestamptz))"};
+
+// $1 app, $2 user, $3 client, $4 how many; then one array a column of the rows, and of what is announced:
+// each scope's rows in sync_pushes, where those find them who were not told. Positions are taken as late as
+// can be, one after the other in the order of the rows.
 constexpr statement log_statement{"write_log", R"(
 with clock as materialized (select take_positions($4::int) as first),
 logged as (
@@ -33,14 +43,13 @@ logged as (
                        $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) with ordinality
         as change(id, scope, table_name, record_id, op, data, field_meta, schema_version, actor, origin, space_id, told,
                   bytes, place)
-    order by place
-    returning scope, table_name, created_at
 ), announced as (
     insert into sync_pushes (scope, app_id, user_id, client_id, tables, changes, newest)
-    select scope, $1, $2, $3, array_agg(distinct table_name collate "C"), count(*), max(created_at)
-    from logged group by scope
+    select scope, $1, $2, $3, array(select jsonb_array_elements_text(tables::jsonb)), changes::int,
+           clock.first + last_place::int * interval '1 microsecond'
+    from clock, unnest($18::text[], $19::text[], $20::text[], $21::text[]) as pushed(scope, tables, changes, last_place)
 )
-select (extract(epoch from created_at) * 1000000)::bigint from logged order by created_at)"};
+select (extract(epoch from first) * 1000000)::bigint from clock)"};
 
 /// A version 7 uuid: its time first, so that new keys gather at one end of the index.
 std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator& random) {
@@ -71,6 +80,45 @@ std::optional<shown_spaces> spaces_of_author(connection& on, const std::string& 
     return spaces_of_page(on, who, page_wanted(app, push, terms), now + (until - now) / 2);
 }
 
+/// What a push learns as it locks the scopes that it writes.
+struct push_beginning {
+    sync::instant receipt;      ///< by the database's clock
+    sync::position newest;      ///< every position that is taken after this is later
+    bool up_to_date = false;    ///< the author's cursor has all of the own scope
+    std::string spaces;         ///< the version of what the author is shown of spaces
+    bool old_rows_wait = false; ///< rows of the author from before the migrations, see take_up.hpp
+};
+
+push_beginning beginning_in(const rows& begun) {
+    return {sync::instant{std::chrono::milliseconds{begun.number(0, 0)}}, begun.position(0, 1),
+            begun.boolean(0, 2), std::string(begun.text(0, 3)), begun.boolean(0, 4)};
+}
+
+/// What a push wrote into one scope, and where its last row there stands among all of its rows.
+struct announced_scope {
+    committed_scope committed;
+    std::size_t last_place = 0;
+};
+
+std::vector<announced_scope> announcement_of(const std::vector<sync::log_row>& written) {
+    std::map<std::string_view, announced_scope> by_scope;
+    for (std::size_t place = 0; place < written.size(); ++place) {
+        const auto& row = written[place];
+        auto& [committed, last_place] = by_scope[row.scope];
+        last_place = place;
+        ++committed.count;
+        auto& tables = committed.tables;
+        const auto found = std::ranges::lower_bound(tables, row.heading.table);
+        if (found == tables.end() || *found != row.heading.table) tables.insert(found, row.heading.table);
+    }
+    std::vector<announced_scope> all;
+    for (auto& [scope, announced] : by_scope) {
+        announced.committed.scope = scope;
+        all.push_back(std::move(announced));
+    }
+    return all;
+}
+
 /// What an attempt at a push needs to be done before it.
 struct preparation {
     std::set<std::string> written; ///< scopes to lock
@@ -82,17 +130,19 @@ class push_attempt {
   public:
     push_attempt(connection& on, const std::string& app, const reader& who, const sync::push_request& push,
                  const push_terms& terms, const std::optional<shown_spaces>& shown, deadline until)
-        : on_(on), app_(app), who_(who), push_(push), terms_(terms), shown_(shown), until_(until),
+        : on_(on), app_(app), who_(who), author_{who.user, push.client_id, who.spaces}, push_(push),
+          terms_(terms), shown_(shown), wanted_(page_wanted(app, push, terms)), until_(until),
           in_(on, who.user, who.spaces) {}
 
     /// Nothing where it met what must come first: `first` says what, and it is to be tried again.
     std::optional<sync::answer> run(preparation& first, const on_commit& told) {
-        first.old_rows = !read_states(first.written);
+        read_states(first.written);
+        first.old_rows = begun_.old_rows_wait;
         if (first.old_rows) return std::nullopt;
         sync::writer author{who_.user, push_.client_id, std::nullopt};
         if (terms_.spaces_shared) author.spaces = who_.spaces;
         if (names_another_home(author, first.written)) return std::nullopt;
-        merged_ = sync::merge_push(push_.changes, author, {receipt_, terms_.max_clock_skew}, records_);
+        merged_ = sync::merge_push(push_.changes, author, {begun_.receipt, terms_.max_clock_skew}, records_);
         keep_rejected();
         write_log();
         send_touched_records(in_, app_, who_.user, records_);
@@ -107,30 +157,33 @@ class push_attempt {
     connection& on_;
     const std::string& app_;
     const reader& who_;
+    const reader author_;
     const sync::push_request& push_;
     const push_terms& terms_;
     const std::optional<shown_spaces>& shown_;
+    const page_request wanted_;
     const deadline until_;
     transaction in_;
-    sync::instant receipt_;
+    push_beginning begun_;
     sync::record_map records_;
     sync::merge_outcome merged_;
-    page_bound bound_;
+    std::string last_row_; ///< event id; empty: nothing was written to the log
+    std::vector<announced_scope> announced_;
+    pushed_rows pushed_;
     bool committed_ = false;
 
-    /// False where rows from before the migrations wait: the states don't tell of them yet.
-    bool read_states(const std::set<std::string>& written) {
+    void read_states(const std::set<std::string>& written) {
         record_names named;
         for (const auto& change : push_.changes)
             named.emplace(change.heading.table, change.heading.record_id);
-        send_lock(in_, app_, written);
+        const std::vector<std::string> locked(written.begin(), written.end());
+        in_.send(begin_push_statement,
+                 {app_, parameter::array(locked), who_.user, parameter::timestamp(push_.since.at)});
         send_records(in_, app_, who_, named);
         const auto results = in_.finish(until_);
-        const auto locks = locks_in(results[0]);
-        receipt_ = locks.receipt;
-        bound_.newest_before = locks.newest;
+        begun_ = beginning_in(results[0]);
+        pushed_.newest_before = begun_.newest;
         records_ = records_in(results[1], who_.user);
-        return !locks.old_rows_wait;
     }
 
     [[nodiscard]] bool names_another_home(const sync::writer& author, std::set<std::string>& written) const {
@@ -159,81 +212,114 @@ class push_attempt {
         for (const auto& row : merged_.rows) {
             auto stored = to_stored(row);
             const auto& heading = row.heading;
-            bound_.last_row = time_ordered_uuid(receipt_, random);
-            log.add({bound_.last_row, row.scope, heading.table, heading.record_id,
+            last_row_ = time_ordered_uuid(begun_.receipt, random);
+            log.add({last_row_, row.scope, heading.table, heading.record_id,
                      std::string(sync::to_text(row.op)), std::move(stored.data), std::move(stored.field_meta),
                      std::to_string(heading.schema_version),
                      heading.actor ? std::optional(sync::to_json_text(*heading.actor)) : std::nullopt,
                      text_or_null(heading.origin), text_or_null(heading.space), row.told ? "t" : "f",
                      std::move(stored.bytes)});
         }
-        in_.send(log_statement, log.after({app_, who_.user, push_.client_id,
-                                           parameter::number(static_cast<std::int64_t>(log.rows()))}));
+        auto parameters = log.after(
+            {app_, who_.user, push_.client_id, parameter::number(static_cast<std::int64_t>(log.rows()))});
+        announced_ = announcement_of(merged_.rows);
+        std::ranges::move(announced_columns().after({}), std::back_inserter(parameters));
+        in_.send(log_statement, parameters);
     }
 
-    /// The page's transaction goes after the push's COMMIT in the same round trip; if it fails, the push
-    /// stays.
+    /// Where the answer needs a page, and nothing but the own scope is read, its transaction goes after the
+    /// push's COMMIT in the same round trip; if it fails, the push stays.
     sync::answer commit_and_read_page(const on_commit& told) {
-        const reader author{who_.user, push_.client_id, who_.spaces};
-        const auto wanted = page_wanted(app_, push_, terms_);
-        const std::optional bound{bound_};
+        pushed_.retold = shows_own_rows();
+        const bool reads_own_scope_only = !shown_ || (shown_->whole.empty() && shown_->copied.empty());
+        const bool spaces_as_known = !shown_ || shown_->version == begun_.spaces;
+        const bool one_scope =
+            reads_own_scope_only && spaces_as_known && wanted_.spaces_known && !last_row_.empty();
+        if (!one_scope) {
+            commit(told);
+            return read_page_of_committed();
+        }
+        if (!begun_.up_to_date || pushed_.retold) return commit_with_page(told);
+        commit(told);
+        sync::answer answer;
+        answer.synced_until.at = *pushed_.last;
+        answer.has_more = shown_ && shown_->unfinished;
+        return answer;
+    }
+
+    void commit(const on_commit& told) {
+        take_positions(in_.committed(until_));
+        committed_ = true;
+        told(what_was_committed());
+    }
+
+    sync::answer commit_with_page(const on_commit& told) {
         try {
-            page_reading reading(on_, author, wanted, shown_, bound);
-            reading.send();
-            told(what_was_committed(in_.committed(until_)));
-            committed_ = true;
-            return reading.finish(until_);
+            author_page page(on_, author_, wanted_, begun_.newest);
+            page.send(last_row_);
+            commit(told);
+            auto answer = page.finish(*pushed_.last, until_);
+            answer.has_more = answer.has_more || (shown_ && shown_->unfinished);
+            return answer;
         } catch (const postgres_error& failed) {
             if (!committed_ || failed.next() != remedy::retry_now) throw;
         }
-        return read_page_of_committed(author, wanted);
+        return read_page_of_committed();
+    }
+
+    /// Whether the page shows rows of this push to its own author: those that are shown with another time
+    /// than they claimed, and those of marked records (rule 8).
+    [[nodiscard]] bool shows_own_rows() const {
+        return push_.client_id.empty() || std::ranges::any_of(merged_.rows, [&](const sync::log_row& row) {
+                   const auto record = records_.find({row.scope, row.heading.table, row.heading.record_id});
+                   return row.told || record == records_.end() || record->second.marked;
+               });
     }
 
     /// Whatever fails now, the push must not be run again here: its client sends it again, and nothing
     /// changes.
-    sync::answer read_page_of_committed(const reader& author, const page_request& wanted) {
+    sync::answer read_page_of_committed() {
         try {
-            return read_page(on_, author, wanted, bound_, until_);
+            return read_page(on_, author_, wanted_, pushed_, until_);
         } catch (const postgres_error& failed) {
             const bool tried_enough = failed.next() == remedy::retry_now;
             throw postgres_error(tried_enough ? remedy::retry_later : failed.next(), failed.what());
         }
     }
 
-    [[nodiscard]] committed_push what_was_committed(const std::vector<rows>& results) const {
+    void take_positions(const std::vector<rows>& results) {
+        if (merged_.rows.empty()) return;
+        pushed_.first = results.at(0).position(0, 0);
+        pushed_.last = *pushed_.first + std::chrono::microseconds{merged_.rows.size() - 1};
+    }
+
+    [[nodiscard]] committed_push what_was_committed() {
         committed_push done;
         done.stored = merged_.rows.size();
         done.lost = merged_.conflicts.size();
         done.capped = merged_.capped;
-        if (done.stored > 0) done.scopes = committed_scopes(results.at(0));
+        for (auto& announced : announced_) {
+            announced.committed.newest = *pushed_.first + std::chrono::microseconds{announced.last_place};
+            done.scopes.push_back(std::move(announced.committed));
+        }
         return done;
     }
 
     void complete(sync::answer& answer) {
-        std::ranges::move(merged_.repairs, std::back_inserter(answer.server_changes));
+        std::ranges::transform(merged_.repairs, std::back_inserter(answer.server_changes), sync::shown);
         answer.conflicts = std::move(merged_.conflicts);
         answer.rejected = push_.rejected;
         std::ranges::move(merged_.rejected, std::back_inserter(answer.rejected));
         std::ranges::sort(answer.rejected, {}, &sync::rejection::index);
     }
 
-    /// Positions came back in the order of the rows.
-    [[nodiscard]] std::vector<committed_scope> committed_scopes(const rows& positions) const {
-        std::map<std::string, committed_scope> by_scope;
-        for (std::size_t i = 0; i < merged_.rows.size(); ++i) {
-            const auto& row = merged_.rows[i];
-            auto& committed = by_scope[row.scope];
-            committed.scope = row.scope;
-            ++committed.count;
-            committed.newest = positions.position(static_cast<int>(i), 0);
-            const auto place = std::ranges::lower_bound(committed.tables, row.heading.table);
-            if (place == committed.tables.end() || *place != row.heading.table)
-                committed.tables.insert(place, row.heading.table);
-        }
-        std::vector<committed_scope> all;
-        all.reserve(by_scope.size());
-        for (auto& [scope, committed] : by_scope) all.push_back(std::move(committed));
-        return all;
+    /// What others are told: one row a scope.
+    [[nodiscard]] columns announced_columns() const {
+        columns pushed;
+        for (const auto& [committed, last_place] : announced_)
+            pushed.add({committed.scope, texts_as_json(committed.tables), std::to_string(committed.count),
+                        std::to_string(last_place)});
+        return pushed;
     }
 };
 
@@ -253,7 +339,7 @@ std::span<const statement> push_statements() {
     static const auto list = [] {
         const auto shared = take_up_statements();
         std::vector<statement> all(shared.begin(), shared.end());
-        all.push_back(log_statement);
+        all.insert(all.end(), {begin_push_statement, log_statement});
         return all;
     }();
     return list;

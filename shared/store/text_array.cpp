@@ -2,6 +2,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace mana::store {
 
@@ -11,6 +12,12 @@ std::vector<std::string> texts_in(std::string_view json) {
     for (const auto& item : parsed.as_array())
         texts.emplace_back(item.as_string().data(), item.as_string().size());
     return texts;
+}
+
+std::string texts_as_json(std::span<const std::string> texts) {
+    boost::json::array items;
+    for (const auto& text : texts) items.emplace_back(text);
+    return boost::json::serialize(items);
 }
 
 } // namespace mana::store

@@ -112,7 +112,11 @@ void put_change(std::string& out, const wire_change& change) {
     const auto& actor = change.heading.actor;
     if (actor && actor->as_object() != nullptr) put_value(out, "actor", *actor);
     if (!change.heading.origin.empty()) put_text(out, "origin", change.heading.origin);
-    close(out, '}');
+    out.back() = '}';
+}
+
+void put_shown(std::string& out, const shown_change& change) {
+    out.append(change.json) += ',';
 }
 
 void put_conflict(std::string& out, const conflict& lost) {
@@ -134,6 +138,12 @@ void put_rejection(std::string& out, const rejection& refused) {
     put_text(out, "code", refused.code);
     put_text(out, "message", refused.message);
     close(out, '}');
+}
+
+std::size_t room_for(std::span<const shown_change> changes) {
+    std::size_t bytes = 256;
+    for (const auto& change : changes) bytes += change.json.size() + 1;
+    return bytes;
 }
 
 template<class Items, class Put>
@@ -194,9 +204,16 @@ std::vector<wire_change> reset_of(const change_heading& heading, const record_st
     return changes;
 }
 
+shown_change shown(const wire_change& change) {
+    shown_change made{change.heading.table, change.at, {}};
+    put_change(made.json, change);
+    return made;
+}
+
 std::string to_json(const answer& given) {
     std::string out = "{";
-    put_list(out, "serverChanges", given.server_changes, put_change);
+    out.reserve(room_for(given.server_changes));
+    put_list(out, "serverChanges", given.server_changes, put_shown);
     put_list(out, "conflicts", given.conflicts, put_conflict);
     if (!given.rejected.empty()) put_list(out, "rejected", given.rejected, put_rejection);
     put_text(out, "syncedUntil", to_text(given.synced_until));
@@ -206,11 +223,12 @@ std::string to_json(const answer& given) {
     return out;
 }
 
-std::string to_json(std::string_view table, std::span<const wire_change> changes, const cursor& synced_until,
+std::string to_json(std::string_view table, std::span<const shown_change> changes, const cursor& synced_until,
                     bool has_more) {
     std::string out = "{";
+    out.reserve(room_for(changes));
     put_text(out, "table", table);
-    put_list(out, "changes", changes, put_change);
+    put_list(out, "changes", changes, put_shown);
     put_text(out, "syncedUntil", to_text(synced_until));
     out.append("\"hasMore\":").append(has_more ? "true}" : "false}");
     return out;

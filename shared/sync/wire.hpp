@@ -29,6 +29,14 @@ struct wire_change {
     position at{};                   ///< of its row in the log; the epoch where it is not from there
 };
 
+/// A change as a client is shown it: its JSON, ready to be sent.
+struct shown_change {
+    std::string table;
+    position at{}; ///< of its row in the log; the epoch where it is not from there
+    std::string json;
+};
+shown_change shown(const wire_change& change);
+
 /// One row of the log as it was read.
 struct logged_change {
     std::string event_id;
@@ -66,7 +74,7 @@ struct conflict {
 
 /// One page of server changes, and for a push what became of its changes.
 struct answer {
-    std::vector<wire_change> server_changes;
+    std::vector<shown_change> server_changes;
     std::vector<conflict> conflicts;
     std::vector<rejection> rejected;
     cursor synced_until;
@@ -77,7 +85,7 @@ struct answer {
 std::string to_json(const answer& given);
 
 /// The JSON of some changes of one table, as GET /sync/{appId}/stream gives it in `event: changes`. One line.
-std::string to_json(std::string_view table, std::span<const wire_change> changes, const cursor& synced_until,
+std::string to_json(std::string_view table, std::span<const shown_change> changes, const cursor& synced_until,
                     bool has_more);
 
 } // namespace mana::sync

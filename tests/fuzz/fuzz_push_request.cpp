@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -126,7 +127,7 @@ void store(sync::record_map& records) {
 
 void check_answer(sync::merge_outcome merged, std::vector<sync::rejection> rejected) {
     sync::answer given;
-    given.server_changes = std::move(merged.repairs);
+    std::ranges::transform(merged.repairs, std::back_inserter(given.server_changes), sync::shown);
     given.conflicts = std::move(merged.conflicts);
     given.rejected = std::move(rejected);
     constexpr std::size_t any_depth = 4'000;

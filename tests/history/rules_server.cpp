@@ -29,7 +29,7 @@ std::string rules_server::push(const caller& who, const std::string& body) {
     for (auto& row : merged.rows) append(std::move(row), who);
 
     auto page = read({who, {}, request.since, false, own_until, push_page_rows});
-    std::ranges::move(merged.repairs, std::back_inserter(page.server_changes));
+    std::ranges::transform(merged.repairs, std::back_inserter(page.server_changes), shown);
     page.conflicts = std::move(merged.conflicts);
     page.rejected = std::move(request.rejected);
     std::ranges::move(merged.rejected, std::back_inserter(page.rejected));
@@ -115,23 +115,23 @@ answer rules_server::read(const page_request& wanted) const {
     const auto scopes = scopes_of(wanted.who.user);
     answer page;
     position last = std::min(wanted.since.at, newest_);
-    int shown = 0;
+    int rows = 0;
     const auto first = std::ranges::upper_bound(log_, last, {}, &logged_row::at);
     for (auto row = first; row != log_.end(); ++row) {
         if (std::ranges::find(scopes, row->row.scope) == scopes.end()) continue;
         if (!is_left_out(*row, wanted, own_mode)) {
-            if (shown == wanted.rows) {
+            if (rows == wanted.rows) {
                 page.has_more = true;
                 break;
             }
-            ++shown;
+            ++rows;
             const auto& heading = row->row.heading;
             const auto held = state({row->row.scope, heading.table, heading.record_id});
             logged_change logged{"e" + std::to_string(row->at.time_since_epoch().count()), heading,
                                  row->row.op, row->row.data,
                                  shown_fields(row->row.data, row->row.field_meta, row->at)};
-            std::ranges::move(changes_of(std::move(logged), held ? &*held : nullptr),
-                              std::back_inserter(page.server_changes));
+            std::ranges::transform(changes_of(std::move(logged), held ? &*held : nullptr),
+                                   std::back_inserter(page.server_changes), sync::shown);
         }
         last = row->at;
     }

@@ -52,7 +52,7 @@ class local_store {
         wanted.rows = rows;
         wanted.spaces_shared = true;
         const auto page = store::read_page(on, who_, wanted, until);
-        for (const auto& change : page.server_changes) apply(change);
+        for (const auto& change : changes_in(page)) apply(change);
         since_ = page.synced_until;
         return page.has_more;
     }
@@ -324,10 +324,7 @@ TEST_F(joined_spaces, refuse_a_page_of_before) {
     store::follow_spaces(on_, bob_.app, bob_.who, soon());
     const auto after = store::spaces_of_page(on_, bob_.who, wanted, soon());
     const auto read = [&](const std::optional<store::shown_spaces>& shown) {
-        const std::optional<store::page_bound> no_bound;
-        store::page_reading reading(on_, bob_.who, wanted, shown, no_bound);
-        reading.send();
-        return reading.finish(soon());
+        return store::read_page_of(on_, bob_.who, wanted, shown, std::nullopt, soon());
     };
     EXPECT_THROW(read(before), store::spaces_changed);
     EXPECT_FALSE(read(after).server_changes.empty());
@@ -352,7 +349,7 @@ TEST_F(joined_spaces, wait_for_the_users_pages_and_for_the_spaces_writers) {
 TEST_F(joined_spaces, are_shown_in_the_answer_to_a_push) {
     join(bob_);
     const auto done = bob_.push(on_, {update_of("n", "own", "x", "2")});
-    EXPECT_TRUE(std::ranges::any_of(done.answer.server_changes, [](const sync::wire_change& change) {
+    EXPECT_TRUE(std::ranges::any_of(changes_in(done.answer), [](const sync::wire_change& change) {
         return change.heading.record_id == "first";
     }));
 }

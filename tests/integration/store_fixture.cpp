@@ -3,6 +3,7 @@
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid_io.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iterator>
 #include <stdexcept>
@@ -28,7 +29,40 @@ store::connection connect_to(const char* variable, const std::vector<store::stat
     return store::connection(settings, statements);
 }
 
+std::string text_in(const sync::json_object& change, std::string_view key) {
+    const auto* value = sync::find_member(change, key);
+    return value != nullptr ? *value->as_string() : std::string{};
+}
+
+sync::wire_change read_change(const sync::shown_change& shown) {
+    const auto whole = sync::parse_stored_json(shown.json);
+    const auto& object = *whole.as_object();
+    sync::wire_change change;
+    change.event_id = text_in(object, "eventId");
+    change.heading.table = text_in(object, "table");
+    change.heading.record_id = text_in(object, "id");
+    change.heading.space = text_in(object, "spaceId");
+    change.heading.origin = text_in(object, "origin");
+    if (const auto* actor = sync::find_member(object, "actor")) change.heading.actor = *actor;
+    change.op = sync::parse_operation(text_in(object, "op")).value();
+    if (const auto* data = sync::find_member(object, "data")) change.data = *data->as_object();
+    change.at = shown.at;
+    const auto* fields = sync::find_member(object, "fields");
+    if (fields == nullptr) return change;
+    for (const auto& [name, field] : *fields->as_object()) {
+        const auto at = sync::parse_instant(text_in(*field.as_object(), "at"));
+        change.fields.push_back({name, *sync::find_member(*field.as_object(), "value"), at.value()});
+    }
+    return change;
+}
+
 } // namespace
+
+std::vector<sync::wire_change> changes_in(const sync::answer& given) {
+    std::vector<sync::wire_change> changes;
+    std::ranges::transform(given.server_changes, std::back_inserter(changes), read_change);
+    return changes;
+}
 
 std::string required_environment(const char* name) {
     const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): nothing sets it
@@ -98,7 +132,7 @@ std::vector<std::string> follow_until(const std::atomic<bool>& written, const st
     for (;;) {
         const bool was_written = written;
         const auto page = store::read_page(on, who, wanted, soon());
-        for (const auto& change : page.server_changes) seen.push_back(change.event_id);
+        for (const auto& change : changes_in(page)) seen.push_back(change.event_id);
         wanted.since = page.synced_until;
         if (was_written && page.server_changes.empty()) return seen;
     }

@@ -55,6 +55,9 @@ struct device {
                       int rows = 1'000) const;
 };
 
+/// The changes of an answer, read back as a client reads them.
+std::vector<sync::wire_change> changes_in(const sync::answer& given);
+
 /// Memberships say that these are the user's spaces, sorted by their ids, and no others.
 void make_member(store::reader& user, std::vector<std::string> spaces);
 

@@ -113,7 +113,7 @@ class take_up_of_rows : public testing::Test {
     std::vector<sync::shown_field> shown(const std::string& record_id) {
         std::vector<sync::shown_field> fields;
         const device fresh_one{{phone_.who.user, "fresh", {}}, app_};
-        for (const auto& change : fresh_one.pull(on_, "notes", "").server_changes) {
+        for (const auto& change : changes_in(fresh_one.pull(on_, "notes", ""))) {
             if (change.heading.record_id != record_id) continue;
             if (change.op == sync::operation::remove) fields.clear();
             std::ranges::copy(change.fields, std::back_inserter(fields));
@@ -258,10 +258,10 @@ values ($1, $2, 'notes', '1', 'insert', '{"a":1}', '', '{"kind":"robot"}', 'impo
     take_up(app_);
     const auto page = phone_.pull(on_, "notes", "");
     ASSERT_EQ(page.server_changes.size(), 1U);
-    EXPECT_EQ(page.server_changes[0].event_id, made.text(0, 0));
-    EXPECT_EQ(sync::to_json_text(page.server_changes[0].heading.actor.value()), R"({"kind":"robot"})");
-    EXPECT_EQ(page.server_changes[0].heading.origin, "import");
-    EXPECT_EQ(page.server_changes[0].heading.space, "_personal:me");
+    EXPECT_EQ(changes_in(page)[0].event_id, made.text(0, 0));
+    EXPECT_EQ(sync::to_json_text(changes_in(page)[0].heading.actor.value()), R"({"kind":"robot"})");
+    EXPECT_EQ(changes_in(page)[0].heading.origin, "import");
+    EXPECT_EQ(changes_in(page)[0].heading.space, "_personal:me");
 }
 
 TEST_F(take_up_of_rows, announces_them_once_a_transaction) {

@@ -15,17 +15,17 @@ sync::position at(int micros) {
     return sync::position{std::chrono::sys_days{std::chrono::year{2026} / 1 / 31} + microseconds{micros}};
 }
 
-sync::wire_change removal(const std::string& table, int position) {
+sync::shown_change removal(const std::string& table, int position) {
     sync::wire_change change;
     change.heading.table = table;
     change.heading.record_id = "r" + std::to_string(position);
     change.heading.schema_version = 1;
     change.op = sync::operation::remove;
     change.at = at(position);
-    return change;
+    return shown(change);
 }
 
-sync::answer page_of(std::vector<sync::wire_change> changes, int until, bool has_more = false) {
+sync::answer page_of(std::vector<sync::shown_change> changes, int until, bool has_more = false) {
     sync::answer page;
     page.server_changes = std::move(changes);
     page.synced_until = {at(until), false};

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Debian packages: installs what is missing, and lets the install start or enable no server.
 
-build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
+build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libsimdjson-dev
     libcpp-jwt-dev libhiredis-dev libfcgi-dev libsystemd-dev libpq-dev libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev
     prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
 run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl python3 python3-jwt
