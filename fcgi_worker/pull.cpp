@@ -47,6 +47,7 @@ http_response pull(const call& made, gate::user_gate& users, store::database& ta
     const auto spaces = spaces_to_read(made, users, tables);
     wanted->spaces_shared = users.spaces_shared();
     wanted->spaces_known = spaces.has_value();
+    wanted->remembered = &tables.seen_spaces();
     const store::reader who{made.user, made.request.client_id, spaces.value_or(std::vector<std::string>{})};
     http_response response;
     response.body = sync::to_json(tables.run(

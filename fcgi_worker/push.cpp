@@ -42,6 +42,7 @@ http_response push_handler::handle(const call& made, std::string_view body) {
     const store::reader author{made.user, push->client_id, spaces.value_or(std::vector<std::string>{})};
     auto terms = terms_;
     terms.spaces_known = spaces.has_value();
+    terms.remembered = &tables_.seen_spaces();
     counted_.changes_received.add(push->changes.size() + push->rejected.size());
     const auto told = [&](const store::committed_push& done) {
         count(done);
@@ -68,14 +69,25 @@ void push_handler::count(const store::committed_push& done) noexcept {
 void push_handler::announce(const call& made, const std::string& client,
                             const store::committed_push& done) noexcept {
     try {
-        if (done.scopes.empty() || announcer_.publish(notifications_of(made, client, done))) return;
-        if (const auto suppressed = untold_.admit(std::chrono::steady_clock::now()))
-            runtime::log::warn("redis_not_told",
-                               {{"id", made.request.request_id}, {"suppressed", *suppressed}});
+        announcer_.begin(notifications_of(made, client, done));
     } catch (const std::exception& failed) {
-        runtime::log::error("redis_not_told", {{"id", made.request.request_id}, {"reason", failed.what()}});
+        not_told(made.request.request_id, failed.what());
     }
+}
+
+void push_handler::settle(const std::string& request_id) noexcept {
+    try {
+        if (!announcer_.settle()) not_told(request_id, "Redis did not take it");
+    } catch (const std::exception& failed) {
+        not_told(request_id, failed.what());
+    }
+}
+
+void push_handler::not_told(const std::string& request_id, std::string_view reason) noexcept {
     counted_.redis_failures.add();
+    if (const auto suppressed = untold_.admit(std::chrono::steady_clock::now()))
+        runtime::log::warn("redis_not_told",
+                           {{"id", request_id}, {"reason", reason}, {"suppressed", *suppressed}});
 }
 
 } // namespace mana::fcgi_worker

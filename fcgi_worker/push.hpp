@@ -26,9 +26,13 @@ class push_handler {
     // difference to the answer.
     [[nodiscard]] http_response handle(const call& made, std::string_view body);
 
+    // After the answer was sent: whether Redis took what it was told. `request_id` is for the log.
+    void settle(const std::string& request_id) noexcept;
+
   private:
     void count(const store::committed_push& done) noexcept;
     void announce(const call& made, const std::string& client, const store::committed_push& done) noexcept;
+    void not_told(const std::string& request_id, std::string_view reason) noexcept;
 
     gate::user_gate& users_;
     store::database& tables_;

@@ -160,6 +160,7 @@ class worker {
         const auto decided = std::chrono::steady_clock::now();
         seat_.busy(decided);
         const bool sent = request_.answer(response, decided + patience_);
+        pushes_.settle(head.request_id);
         const auto took =
             std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began);
         counted_.answered(route_of(head.path), response.status, head.waited, took);

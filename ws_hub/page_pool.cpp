@@ -50,6 +50,7 @@ std::optional<stream_page> page_pool::read_now(const store::reader& who, store::
     wanted.spaces_shared = spaces_shared_;
     auto database = idle_.borrow();
     database->work_for(request_id);
+    wanted.remembered = &database->seen_spaces();
     std::optional<stream_page> page;
     try {
         const auto until = std::chrono::steady_clock::now() + patience;

@@ -6,6 +6,7 @@
 
 #include "shared/runtime/log.hpp"
 #include "shared/store/postgres.hpp"
+#include "shared/store/spaces_memory.hpp"
 
 #include <chrono>
 #include <initializer_list>
@@ -46,6 +47,9 @@ class database {
         return f(*held_);
     }
 
+    /// What this process has seen that users are shown of spaces.
+    [[nodiscard]] spaces_memory& seen_spaces() { return seen_spaces_; }
+
   private:
     using clock = std::chrono::steady_clock;
 
@@ -57,6 +61,7 @@ class database {
     std::vector<statement> statements_; // constant after construction
     std::optional<connection> held_;
     std::string request_id_;
+    spaces_memory seen_spaces_;
     clock::time_point closed_until_{}; // after a failed attempt nobody waits for another one before this
     runtime::log::limiter failures_{std::chrono::seconds{10}};
 };

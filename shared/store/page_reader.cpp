@@ -349,7 +349,12 @@ sync::answer read_page(connection& on, const reader& who, const page_request& wa
                        const std::optional<pushed_rows>& pushed, deadline until) {
     return with_retries(until, [&] {
         const auto shown = spaces_of_page(on, who, wanted, until);
-        return read_page_of(on, who, wanted, shown, pushed, until);
+        try {
+            return read_page_of(on, who, wanted, shown, pushed, until);
+        } catch (const spaces_changed&) {
+            if (wanted.remembered != nullptr) wanted.remembered->forget(wanted.app, who);
+            throw;
+        }
     });
 }
 
@@ -369,7 +374,11 @@ std::span<const statement> page_statements() {
 std::optional<shown_spaces> spaces_of_page(connection& on, const reader& who, const page_request& wanted,
                                            deadline until) {
     if (!wanted.spaces_shared || !wanted.spaces_known) return std::nullopt;
-    return follow_spaces(on, wanted.app, who, until);
+    if (wanted.remembered == nullptr) return follow_spaces(on, wanted.app, who, until);
+    if (auto known = wanted.remembered->find(wanted.app, who)) return known;
+    auto found = follow_spaces(on, wanted.app, who, until);
+    wanted.remembered->keep(wanted.app, who, found);
+    return found;
 }
 
 sync::answer read_page_of(connection& on, const reader& who, const page_request& wanted,

@@ -7,6 +7,7 @@
 
 #include "shared/store/postgres.hpp"
 #include "shared/store/scopes.hpp"
+#include "shared/store/spaces_memory.hpp"
 #include "shared/sync/wire.hpp"
 
 #include <optional>
@@ -25,6 +26,8 @@ struct page_request {
     bool spaces_shared = false;
     /// False: the reader may have spaces, and is shown none, so the cursor stays where it is.
     bool spaces_known = true;
+    /// Where what is shown of spaces is remembered; not owned, and null: it is looked up each time.
+    spaces_memory* remembered = nullptr;
     int rows = 1'000;
     int bytes = 8'000'000; ///< cut there; one row is always given
 };

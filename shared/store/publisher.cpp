@@ -41,13 +41,18 @@ struct publisher::impl {
         return context != nullptr;
     }
 
-    outcome send(std::span<const notification> told) {
+    std::vector<notification> begun; ///< told, or to be told, and not settled yet
+
+    bool send() {
+        for (const notification& each : begun)
+            if (!append(*context, each)) return false;
+        return flush_commands(*context);
+    }
+
+    outcome take_replies() {
         const auto until = steady_clock::now() + round_trip;
-        for (const notification& each : told)
-            if (!append(*context, each)) return drop(outcome::lost);
-        if (!flush_commands(*context)) return drop(outcome::lost);
         outcome all = outcome::taken;
-        for (std::size_t waiting = 2 * told.size(); waiting > 0; --waiting) {
+        for (std::size_t waiting = 2 * begun.size(); waiting > 0; --waiting) {
             const redis_reply reply = next_reply(*context, until);
             if (!reply) return drop(is_lost(*context) ? outcome::lost : outcome::refused);
             if (reply->type == REDIS_REPLY_ERROR) all = outcome::refused;
@@ -68,12 +73,23 @@ publisher::publisher(publisher&&) noexcept = default;
 publisher& publisher::operator=(publisher&&) noexcept = default;
 
 bool publisher::publish(std::span<const notification> told) {
-    if (told.empty()) return true;
-    if (!impl_->connect()) return false;
-    auto result = impl_->send(told);
+    begin({told.begin(), told.end()});
+    return settle();
+}
+
+void publisher::begin(std::vector<notification> told) {
+    impl_->begun = std::move(told);
+    if (!impl_->begun.empty() && impl_->connect() && !impl_->send()) impl_->drop(impl::outcome::lost);
+}
+
+bool publisher::settle() {
+    if (impl_->begun.empty()) return true;
+    auto result = impl_->context ? impl_->take_replies() : impl::outcome::lost;
     // A connection that idled while Redis was restarted is found lost only now. What Redis took of the first
     // attempt is told twice, which does no harm.
-    if (result == impl::outcome::lost && impl_->connect()) result = impl_->send(told);
+    if (result == impl::outcome::lost && impl_->connect())
+        result = impl_->send() ? impl_->take_replies() : impl_->drop(impl::outcome::lost);
+    impl_->begun.clear();
     return result == impl::outcome::taken;
 }
 

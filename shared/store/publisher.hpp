@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace mana::store {
 
@@ -27,6 +28,11 @@ class publisher {
     /// connect first, that takes as long again at most, and so does the answer to AUTH or SELECT. False where
     /// Redis did not take them all: the sweep of the log will find what was not told.
     bool publish(std::span<const notification> told);
+
+    /// The same in two steps, so that an answer need not wait for Redis: begin() sends, settle() waits for
+    /// what Redis says to it. settle() is called before the next begin(), and true where nothing was begun.
+    void begin(std::vector<notification> told);
+    bool settle();
 
   private:
     struct impl;

@@ -68,6 +68,7 @@ page_request page_wanted(const std::string& app, const sync::push_request& push,
     wanted.bytes = terms.page_bytes;
     wanted.spaces_shared = terms.spaces_shared;
     wanted.spaces_known = terms.spaces_known;
+    wanted.remembered = terms.remembered;
     return wanted;
 }
 

@@ -6,6 +6,7 @@
 
 #include "shared/store/postgres.hpp"
 #include "shared/store/scopes.hpp"
+#include "shared/store/spaces_memory.hpp"
 #include "shared/sync/merge.hpp"
 #include "shared/sync/push_request.hpp"
 #include "shared/sync/wire.hpp"
@@ -24,8 +25,9 @@ struct push_terms {
     int lost_writes_days = 30;
     int page_rows = 5'000;
     int page_bytes = 8'000'000;
-    bool spaces_shared = false; ///< MANA_AUTH_URL is set; also see page_request
-    bool spaces_known = true;   ///< see page_request
+    bool spaces_shared = false;          ///< MANA_AUTH_URL is set; also see page_request
+    bool spaces_known = true;            ///< see page_request
+    spaces_memory* remembered = nullptr; ///< see page_request
 };
 
 /// What a committed push wrote into one scope: what others are told of.
