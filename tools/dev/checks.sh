@@ -32,6 +32,7 @@ test_all() { # CTEST_ARG...
     use_instance test
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${checker_packages[@]}"
+    newest_postgres
     fetch_node_packages
     build_release
     build_asan
@@ -79,6 +80,7 @@ bench() { # [hub|overload|spaces] ARG...
     use_instance bench
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}"
+    newest_postgres
     build_release
     private_stack
     disown -a # the hub is killed on purpose: bash is not to tell of it
@@ -94,6 +96,7 @@ check() { # [full] ARG...
     use_instance checker
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${checker_packages[@]}"
+    newest_postgres
     build_release
     private_stack
     "$program" "$@"

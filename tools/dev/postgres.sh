@@ -59,7 +59,7 @@ start_postgres() {
     make_postgres_dir
     make_cluster
     await_last_postmaster
-    ensure postgres "$postgres_dir" postgres_ready "" "${server[@]}" \
+    ensure postgres "$postgres_dir" postgres_ready "$postgres_bin/postgres" "${server[@]}" \
         -c listen_addresses= \
         -c port=5432 \
         -c unix_socket_directories="\"$postgres_dir\"" \
@@ -92,6 +92,14 @@ await_last_postmaster() {
 
 postgres_ready() {
     "$postgres_bin/pg_isready" -q -h "$postgres_dir" -p 5432 -U postgres -d postgres
+}
+
+# What really runs, whatever is installed. Somebody's own database that is away is the programs' business.
+say_version() {
+    local version
+    if version=$(PGCONNECT_TIMEOUT=5 psql_quietly "$DATABASE_URL" <<<'show server_version' 2>/dev/null); then
+        say postgres "is PostgreSQL $version"
+    fi
 }
 
 postgres_url() { # ROLE [DATABASE]

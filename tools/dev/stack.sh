@@ -92,6 +92,7 @@ stack_up() {
         start_postgres
         make_roles
     fi
+    say_version
     migrate
     if [[ -z $own_redis ]]; then start_redis; fi
     start_identity
