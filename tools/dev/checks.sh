@@ -37,6 +37,7 @@ test_all() { # CTEST_ARG...
     build_release
     build_asan
     private_stack debug
+    make_statistics
     write_ctest_file
     export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
     say ctest "running"

@@ -52,7 +52,11 @@ make_cluster() {
 
 # Trust is enough: the socket is in a folder of mode 700, and there is no other way in.
 start_postgres() {
-    local server=("$postgres_bin/postgres" -D "$postgres_dir/data")
+    local server=("$postgres_bin/postgres" -D "$postgres_dir/data") counting=()
+    if has_statistics; then
+        counting=(-c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all
+            -c pg_stat_statements.max=5000 -c compute_query_id=on)
+    fi
     if ((EUID == 0)); then
         server=(setpriv --reuid=postgres --regid=postgres --init-groups -- "${server[@]}")
     fi
@@ -75,7 +79,25 @@ start_postgres() {
         -c logging_collector=off \
         -c log_destination=stderr \
         -c log_line_prefix='%m [%p] %u@%d ' \
-        -c log_min_duration_statement=-1
+        -c log_min_duration_statement=-1 \
+        "${counting[@]}"
+}
+
+# Of each statement, how often it ran and what it cost. Debian's package has the module, other servers may lack it.
+has_statistics() {
+    local lib=${postgres_bin%/bin}/lib
+    [[ -e $lib/pg_stat_statements.so || -e $lib/postgresql/pg_stat_statements.so ]]
+}
+
+# Where no role but the superuser looks: what others ask for is not the service's business.
+make_statistics() {
+    if ! has_statistics; then
+        return
+    fi
+    psql_quietly "$(postgres_url postgres)" <<'END'
+create schema if not exists statistics;
+create extension if not exists pg_stat_statements schema statistics;
+END
 }
 
 # One that was killed refuses its successor for as long as its parent has not taken note of its death.
