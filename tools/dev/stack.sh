@@ -108,7 +108,7 @@ start_redis() {
 }
 
 redis_ready() {
-    [[ $(redis-cli -s "$socket_dir/redis.sock" ping 2>/dev/null) == PONG ]]
+    [[ $(timeout 5 redis-cli -s "$socket_dir/redis.sock" ping 2>/dev/null) == PONG ]]
 }
 
 start_identity() {
