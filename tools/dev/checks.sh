@@ -28,7 +28,11 @@ private_stack() { # [LOG_LEVEL]
     export MANA_TEST_NODE_MODULES=$node_modules
 }
 
-test_all() { # CTEST_ARG...
+test_all() { # [--postgres MAJOR] CTEST_ARG...
+    if [[ ${1:-} == --postgres ]]; then
+        test_on_major "${@:2}"
+        return
+    fi
     use_instance test
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${checker_packages[@]}"

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The private PostgreSQL of an instance: its folder, cluster, roles, database and migrations.
 
-postgres_bin=/usr/lib/postgresql/15/bin
+postgres_bin=/usr/lib/postgresql/15/bin # test --postgres sets another server's
+client_bin=$postgres_bin
 
 # PostgreSQL refuses root: then it is the user postgres who runs it.
 as_postgres() {
@@ -37,6 +38,16 @@ make_postgres_dir() {
     fi
 }
 
+# A server that was fetched into a checkout which the user postgres can't get to is copied to where the data is.
+reach_server() {
+    if [[ $postgres_bin != "$root"/* ]] || as_postgres test -x "$postgres_bin/postgres" 2>/dev/null; then
+        return
+    fi
+    rm -rf "$postgres_dir/server"
+    cp -r --preserve=mode,links "${postgres_bin%/bin}" "$postgres_dir/server"
+    postgres_bin=$postgres_dir/server/bin
+}
+
 # First under another name: an initdb that was interrupted leaves no half cluster that looks whole.
 make_cluster() {
     if [[ -d $postgres_dir/data ]]; then
@@ -52,7 +63,10 @@ make_cluster() {
 
 # Trust is enough: the socket is in a folder of mode 700, and there is no other way in.
 start_postgres() {
-    local server=("$postgres_bin/postgres" -D "$postgres_dir/data") counting=()
+    local server counting=()
+    make_postgres_dir
+    reach_server
+    server=("$postgres_bin/postgres" -D "$postgres_dir/data")
     if has_statistics; then
         counting=(-c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all
             -c pg_stat_statements.max=5000 -c compute_query_id=on)
@@ -60,7 +74,6 @@ start_postgres() {
     if ((EUID == 0)); then
         server=(setpriv --reuid=postgres --regid=postgres --init-groups -- "${server[@]}")
     fi
-    make_postgres_dir
     make_cluster
     await_last_postmaster
     ensure postgres "$postgres_dir" postgres_ready "$postgres_bin/postgres" "${server[@]}" \
@@ -113,7 +126,7 @@ await_last_postmaster() {
 }
 
 postgres_ready() {
-    "$postgres_bin/pg_isready" -q -h "$postgres_dir" -p 5432 -U postgres -d postgres
+    "$client_bin/pg_isready" -q -h "$postgres_dir" -p 5432 -U postgres -d postgres
 }
 
 # What really runs, whatever is installed. Somebody's own database that is away is the programs' business.
