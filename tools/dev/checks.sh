@@ -28,14 +28,20 @@ private_stack() { # [LOG_LEVEL]
     export MANA_TEST_NODE_MODULES=$node_modules
 }
 
-test_all() { # CTEST_ARG...
+test_all() { # [--postgres MAJOR] CTEST_ARG...
+    if [[ ${1:-} == --postgres ]]; then
+        test_on_major "${@:2}"
+        return
+    fi
     use_instance test
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${checker_packages[@]}"
+    newest_postgres
     fetch_node_packages
     build_release
     build_asan
     private_stack debug
+    make_statistics
     write_ctest_file
     export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
     say ctest "running"
@@ -45,27 +51,38 @@ test_all() { # CTEST_ARG...
 # One CTest run over both builds, the checks of the source, the fuzz targets (it builds them itself, where it is asked for)
 # and the clients in JavaScript.
 write_ctest_file() {
-    local check
     mkdir -p "$root/.run/ctest"
     {
-        for check in format shellcheck layering tidy nginx_errors; do
-            printf 'add_test(%s "%s")\n' "$check" "$root/tests/$check.sh"
-        done
-        for check in units existing_site monitoring; do
-            printf 'add_test(hosting_%s "%s")\n' "$check" "$root/tests/hosting/$check.sh"
-        done
-        printf 'add_test(fuzz "%s" fuzz --seconds 5)\n' "$root/dev"
-        printf 'set_tests_properties(fuzz PROPERTIES TIMEOUT 600)\n'
-        printf 'add_test(model "%s")\n' "$root/tests/model/run"
-        printf 'set_tests_properties(model PROPERTIES TIMEOUT 300)\n'
-        printf 'add_test(real_time "%s")\n' "$root/tests/real_time/run"
-        printf 'set_tests_properties(real_time PROPERTIES TIMEOUT 300)\n'
-        printf 'add_test(checker "%s")\n' "$root/tests/checker/run"
-        printf 'set_tests_properties(checker PROPERTIES TIMEOUT 900 LABELS checker)\n'
-        printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"
+        scripts
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
-        printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
+        script secrets 120 tests/secrets.sh # last: it reads the logs of all
     } >"$root/.run/ctest/CTestTestfile.cmake"
+}
+
+# tidy takes as long as what has changed, and fuzz and hosting_units build.
+scripts() {
+    script format 120 tests/format.sh
+    script shellcheck 300 tests/shellcheck.sh
+    script layering 60 tests/layering.sh
+    script tidy 3600 tests/tidy.sh
+    script nginx_errors 120 tests/nginx_errors.sh
+    script hosting_units 300 tests/hosting/units.sh
+    script hosting_existing_site 300 tests/hosting/existing_site.sh
+    script hosting_monitoring 300 tests/hosting/monitoring.sh
+    script fuzz 600 dev fuzz --seconds 5
+    script model 300 tests/model/run
+    script real_time 300 tests/real_time/run
+    script checker 900 tests/checker/run
+    printf 'set_tests_properties(checker PROPERTIES LABELS checker)\n'
+    script pgbouncer 900 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
+}
+
+# Prints a test for CTest, which knows no limit where none is named.
+script() { # NAME SECONDS PROGRAM ARG...
+    local name=$1 seconds=$2 program=$root/$3
+    shift 3
+    printf 'add_test(%s "%s"%s)\n' "$name" "$program" "${*:+ $*}"
+    printf 'set_tests_properties(%s PROPERTIES TIMEOUT %s)\n' "$name" "$seconds"
 }
 
 bench() { # [hub|overload|spaces] ARG...
@@ -79,6 +96,7 @@ bench() { # [hub|overload|spaces] ARG...
     use_instance bench
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}"
+    newest_postgres
     build_release
     private_stack
     disown -a # the hub is killed on purpose: bash is not to tell of it
@@ -94,6 +112,7 @@ check() { # [full] ARG...
     use_instance checker
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}" "${checker_packages[@]}"
+    newest_postgres
     build_release
     private_stack
     "$program" "$@"

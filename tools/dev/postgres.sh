@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The private PostgreSQL of an instance: its folder, cluster, roles, database and migrations.
 
-postgres_bin=/usr/lib/postgresql/15/bin
+postgres_bin=/usr/lib/postgresql/15/bin # test --postgres sets another server's
+client_bin=$postgres_bin
 
 # PostgreSQL refuses root: then it is the user postgres who runs it.
 as_postgres() {
@@ -37,6 +38,16 @@ make_postgres_dir() {
     fi
 }
 
+# A server that was fetched into a checkout which the user postgres can't get to is copied to where the data is.
+reach_server() {
+    if [[ $postgres_bin != "$root"/* ]] || as_postgres test -x "$postgres_bin/postgres" 2>/dev/null; then
+        return
+    fi
+    rm -rf "$postgres_dir/server"
+    cp -r --preserve=mode,links "${postgres_bin%/bin}" "$postgres_dir/server"
+    postgres_bin=$postgres_dir/server/bin
+}
+
 # First under another name: an initdb that was interrupted leaves no half cluster that looks whole.
 make_cluster() {
     if [[ -d $postgres_dir/data ]]; then
@@ -52,14 +63,20 @@ make_cluster() {
 
 # Trust is enough: the socket is in a folder of mode 700, and there is no other way in.
 start_postgres() {
-    local server=("$postgres_bin/postgres" -D "$postgres_dir/data")
+    local server counting=()
+    make_postgres_dir
+    reach_server
+    server=("$postgres_bin/postgres" -D "$postgres_dir/data")
+    if has_statistics; then
+        counting=(-c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all
+            -c pg_stat_statements.max=5000 -c compute_query_id=on)
+    fi
     if ((EUID == 0)); then
         server=(setpriv --reuid=postgres --regid=postgres --init-groups -- "${server[@]}")
     fi
-    make_postgres_dir
     make_cluster
     await_last_postmaster
-    ensure postgres "$postgres_dir" postgres_ready "" "${server[@]}" \
+    ensure postgres "$postgres_dir" postgres_ready "$postgres_bin/postgres" "${server[@]}" \
         -c listen_addresses= \
         -c port=5432 \
         -c unix_socket_directories="\"$postgres_dir\"" \
@@ -75,7 +92,25 @@ start_postgres() {
         -c logging_collector=off \
         -c log_destination=stderr \
         -c log_line_prefix='%m [%p] %u@%d ' \
-        -c log_min_duration_statement=-1
+        -c log_min_duration_statement=-1 \
+        "${counting[@]}"
+}
+
+# Of each statement, how often it ran and what it cost. Debian's package has the module, other servers may lack it.
+has_statistics() {
+    local lib=${postgres_bin%/bin}/lib
+    [[ -e $lib/pg_stat_statements.so || -e $lib/postgresql/pg_stat_statements.so ]]
+}
+
+# Where no role but the superuser looks: what others ask for is not the service's business.
+make_statistics() {
+    if ! has_statistics; then
+        return
+    fi
+    psql_quietly "$(postgres_url postgres)" <<'END'
+create schema if not exists statistics;
+create extension if not exists pg_stat_statements schema statistics;
+END
 }
 
 # One that was killed refuses its successor for as long as its parent has not taken note of its death.
@@ -91,7 +126,15 @@ await_last_postmaster() {
 }
 
 postgres_ready() {
-    "$postgres_bin/pg_isready" -q -h "$postgres_dir" -p 5432 -U postgres -d postgres
+    "$client_bin/pg_isready" -q -h "$postgres_dir" -p 5432 -U postgres -d postgres
+}
+
+# What really runs, whatever is installed. Somebody's own database that is away is the programs' business.
+say_version() {
+    local version
+    if version=$(PGCONNECT_TIMEOUT=5 psql_quietly "$DATABASE_URL" <<<'show server_version' 2>/dev/null); then
+        say postgres "is PostgreSQL $version"
+    fi
 }
 
 postgres_url() { # ROLE [DATABASE]

@@ -148,16 +148,18 @@ strays() {
     done
 }
 
-# By the mark that launch leaves in the environment. PostgreSQL, Redis and nginx write their titles over theirs: the
-# first two are known by their words, nginx (its workers outlive a killed master) by the log that they hold open.
+# By the mark that launch leaves in the environment; an instance in a folder of this one is a test's. PostgreSQL, Redis
+# and nginx write their titles over theirs: the first two are known by their words, nginx (its workers outlive a killed
+# master) by the log that they hold open.
 ever_started() {
     local file
     {
         grep -lzsxF -e "MANA_SYNC_INSTANCE=$run_dir" /proc/[0-9]*/environ || true
+        grep -lzsF -e "MANA_SYNC_INSTANCE=$run_dir/" /proc/[0-9]*/environ || true
         grep -lzsxF -e "unix_socket_directories=\"$postgres_dir\"" /proc/[0-9]*/cmdline || true
         grep -lzsF -e "redis-server unixsocket:$socket_dir/redis.sock" /proc/[0-9]*/cmdline || true
         for file in $(grep -lsx nginx /proc/[0-9]*/comm || true); do
-            find "${file%/comm}/fd" -lname "$run_dir/log/nginx-access.log*" -print -quit 2>/dev/null || true
+            find "${file%/comm}/fd" -lname "$run_dir/*log/nginx-access.log*" -print -quit 2>/dev/null || true
         done
     } | cut -d / -f 3 | sort -u
 }

@@ -92,6 +92,7 @@ stack_up() {
         start_postgres
         make_roles
     fi
+    say_version
     migrate
     if [[ -z $own_redis ]]; then start_redis; fi
     start_identity
@@ -107,7 +108,7 @@ start_redis() {
 }
 
 redis_ready() {
-    [[ $(redis-cli -s "$socket_dir/redis.sock" ping 2>/dev/null) == PONG ]]
+    [[ $(timeout 5 redis-cli -s "$socket_dir/redis.sock" ping 2>/dev/null) == PONG ]]
 }
 
 start_identity() {
