@@ -17,14 +17,15 @@ using namespace std::chrono_literals;
 constexpr auto answers_within = 5s;
 
 // $1 app, $2 scope, $3 table, $4 record id; then fields with who wrote them. A field may travel along in the
-// row of another writer, so a row of its own writer counts.
+// row of another writer, so a row of its own writer counts. The id is written so that no index serves it:
+// other users may have records of the same id, and their rows are not to be walked.
 constexpr store::statement written_statement{"field_rows", R"(
 select wanted.field, written.id, (extract(epoch from written.created_at) * 1000000)::bigint, written.op,
        coalesce(written.origin, '')
 from unnest($5::text[], $6::text[], $7::text[]) as wanted(field, user_id, client_id)
 cross join lateral (
     select id, created_at, op, origin from sync_changes
-    where table_name = $3 and record_id = $4 and scope = $2 and app_id = $1
+    where scope = $2 and app_id = $1 and table_name = $3 and record_id || '' = $4
       and user_id = wanted.user_id and client_id = wanted.client_id and data ? wanted.field
     order by created_at desc limit 1
 ) as written)"};
@@ -33,7 +34,7 @@ cross join lateral (
 constexpr store::statement unseen_statement{"unseen_rows", R"(
 select coalesce(set_aside, ''), count(*)
 from sync_changes
-where table_name = $3 and record_id = $4 and app_id = $2 and user_id = $1 and scope is null
+where user_id = $1 and app_id = $2 and table_name = $3 and record_id || '' = $4 and scope is null
 group by 1)"};
 
 constexpr store::statement now_statement{"now",

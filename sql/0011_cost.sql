@@ -215,3 +215,162 @@ $$;
 -- The few whose rows are shown otherwise than they were written: of a marked record also to their author, of a deleted
 -- one with its deletedAt. A page asks this small index, and not the state of each record.
 create index sync_records_shown_otherwise on sync_records (scope, app_id, table_name, record_id) where marked or deleted;
+
+-- ---- Pushes, for those who tell of them ----
+
+-- As in sql/0005, but that each walk along the key begins where it must: with two lower bounds PostgreSQL takes the one
+-- for both columns, and would begin at the first push of the hour.
+create or replace function pushes_between(seen pg_snapshot, until pg_snapshot, after_xid xid8, after_scope text, most int)
+    returns setof sync_pushes
+    language plpgsql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    with found as (
+        -- Was under way when `seen` was taken.
+        select push.*
+        from unnest(array(select pg_snapshot_xip(seen))) as running(xid)
+        join public.sync_pushes as push on push.xid = running.xid
+        where pg_visible_in_snapshot(push.xid, until)
+          and (push.xid > after_xid or push.xid = after_xid and push.scope > after_scope)
+        union all
+        -- Began later.
+        (select push.*
+         from public.sync_pushes as push
+         where push.xid >= greatest(pg_snapshot_xmax(seen), after_xid) and push.xid < pg_snapshot_xmax(until)
+           and (push.xid > after_xid or push.scope > after_scope)
+           and pg_visible_in_snapshot(push.xid, until)
+         order by push.xid, push.scope
+         limit most)
+    )
+    select * from found order by found.xid, found.scope limit most;
+end
+$$;
+
+-- As in sql/0005, but that the walk ends at the first push that is too young: most of the time that is the first one.
+create or replace function forget_pushes(most int) returns bigint
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+as $$
+declare
+    push public.sync_pushes;
+    last_one public.sync_pushes;
+    old_ones bigint;
+    foreign_ones bigint;
+begin
+    for push in
+        select * from public.sync_pushes
+        where xid < (select pg_snapshot_xmin(seen) from public.sync_published)
+        order by xid, scope limit most
+    loop
+        exit when push.newest >= clock_timestamp() - interval '1 hour';
+        last_one := push;
+    end loop;
+    delete from public.sync_pushes
+    where xid <= last_one.xid and (xid < last_one.xid or scope <= last_one.scope);
+    get diagnostics old_ones = row_count;
+    -- Of a database that was restored, and counts its transactions anew.
+    delete from public.sync_pushes where xid >= pg_snapshot_xmax(pg_current_snapshot());
+    get diagnostics foreign_ones = row_count;
+    return old_ones + foreign_ones;
+end
+$$;
+
+-- As in sql/0009, along the key: no more is looked at than is counted.
+create or replace function pushes_within(span interval, out users bigint, out pushes bigint)
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select count(distinct user_id), count(distinct xid) from public.pushes_of_last(span, 1000000)
+$$;
+
+-- ---- Rows that other programs delete ----
+
+-- As in sql/0006, but for how it is found of which records no row is left. Most ids are of one record: then the rows of
+-- that id say it, of which at most 100 are looked at. An id that many users have ("settings") stays open by that; of those
+-- the rows of the scope's table are walked, once for all of them.
+create or replace function erase_with_rows() returns trigger
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+    set enable_seqscan = off
+    set enable_bitmapscan = off
+    set enable_hashjoin = off
+    set enable_mergejoin = off
+    set jit = off
+as $$
+declare
+    most_locks constant int := 1000;
+    keys bigint[];
+    key bigint;
+begin
+    select array_agg(wanted.key order by wanted.key) into keys
+    from (select distinct public.scope_lock(app_id, coalesce(scope, 'u:' || user_id)) as key from gone) as wanted;
+    if keys is null then
+        return null;
+    end if;
+    if cardinality(keys) > most_locks then
+        lock table public.sync_records in share row exclusive mode;
+    else
+        foreach key in array keys loop
+            perform pg_advisory_xact_lock(key);
+        end loop;
+    end if;
+
+    with touched as materialized (
+        select touched.*, of_id.is_left, of_id.seen
+        from (select distinct scope, app_id, table_name, record_id from gone where scope is not null) as touched
+        cross join lateral (
+            select bool_or(change.scope = touched.scope and change.app_id = touched.app_id) as is_left, count(*) as seen
+            from (select scope, app_id from public.sync_changes
+                  where table_name = touched.table_name and record_id = touched.record_id
+                  order by created_at limit 100) as change
+        ) as of_id
+    ), common as materialized (
+        select scope, app_id, table_name, record_id from touched where is_left is not true and seen = 100
+    ), without_rows as materialized (
+        select scope, app_id, table_name, record_id from touched where is_left is not true and seen < 100
+        union all
+        (select * from common
+         except
+         select place.scope, place.app_id, place.table_name, change.record_id
+         from (select distinct scope, app_id, table_name from common) as place
+         cross join lateral (
+             select record_id from public.sync_changes
+             where scope = place.scope and app_id = place.app_id and table_name = place.table_name
+             offset 0
+         ) as change)
+    )
+    delete from public.sync_records as record using without_rows
+    where record.scope = without_rows.scope and record.app_id = without_rows.app_id
+      and record.table_name = without_rows.table_name and record.record_id = without_rows.record_id;
+
+    -- Whose rows are all gone, in an app or in all, is found before the lost writes are: once a user.
+    with erased as materialized (
+        select touched.user_id, touched.app_id
+        from (select distinct user_id, app_id from gone) as touched
+        where not exists (
+            select from public.sync_changes as change
+            where change.user_id = touched.user_id and change.app_id = touched.app_id)
+    ), places as materialized (
+        select distinct gone.user_id, gone.app_id, gone.scope from gone
+        where gone.scope is not null and (gone.user_id, gone.app_id) in (select user_id, app_id from erased)
+        union
+        select user_id, app_id, ('u:' || user_id) collate "C" from erased
+    )
+    delete from public.sync_lost_writes as lost using places
+    where lost.scope = places.scope and lost.app_id = places.app_id and lost.user_id = places.user_id;
+
+    with erased as materialized (
+        select touched.user_id
+        from (select distinct user_id from gone) as touched
+        where not exists (select from public.sync_changes as change where change.user_id = touched.user_id)
+    ), old_rows as (
+        delete from public.sync_old_rows as waiting using erased where waiting.user_id = erased.user_id
+    )
+    delete from public.sync_lost_writes as lost using erased
+    where lost.scope = ('u:' || erased.user_id) collate "C";
+    return null;
+end
+$$;

@@ -65,7 +65,7 @@ select $1, $2, $3, lost.* from unnest($4::text[], $5::text[], $6::text[], $7::te
 // $1 app, $2 scope, $3 days. The same user's writes of long ago go when new ones come.
 constexpr statement forget_statement{"forget_lost_writes", R"(
 delete from sync_lost_writes
-where scope = $2 and app_id = $1 and lost_at < clock_timestamp() - $3::int * interval '1 day')"};
+where scope = $2 and app_id = $1 and lost_at < now() - $3::int * interval '1 day')"};
 
 /// Whose name is left out of a record's times: in a user's own scope there is no other.
 std::string_view home_user(const std::string& scope, const std::string& user) {
