@@ -33,7 +33,7 @@ constexpr std::string_view of_page = R"(
           and case when $6 <> '' and change.client_id = $6 and change.user_id = $7 and not change.told
                    then ($8::boolean and change.created_at <= $9::timestamptz) or exists (
                        select from sync_records as record
-                       where record.scope = (select <home>)
+                       where record.scope = <home>
                          and record.app_id = change.app_id and record.table_name = change.table_name
                          and record.record_id = change.record_id and record.marked)
                    else true end)";
@@ -50,19 +50,19 @@ select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, cha
        case when change.data -> 'deletedAt' = 'null' then (select record.meta::text <record>)
             when deleted.data is not null then jsonb_build_object('deletedAt', deleted.meta -> 'deletedAt')::text end)";
 constexpr std::string_view record_of_row = R"(from sync_records as record
-             where record.scope = (select <home>) and record.app_id = change.app_id
+             where record.scope = <home> and record.app_id = change.app_id
                and record.table_name = change.table_name and record.record_id = change.record_id)";
 constexpr std::string_view deleted_record = R"(
 left join lateral (
-    select record.data, record.meta <record> and record.deleted
+    select record.data, record.meta <record> and record.deleted<gate>
     offset 0 -- one look-up by the whole key a row
 ) as deleted on true)";
 
 // Where a row's record lives: that of a copy in its space. A subselect around it, since PostgreSQL takes no
 // index condition that calls a function which is not leakproof, and would walk the whole index for each row.
 constexpr std::string_view home_of_any =
-    "case when starts_with(change.scope, 'm:') then 's:' || change.space_id else change.scope end";
-constexpr std::string_view home_of_own = "change.scope";
+    "(select case when starts_with(change.scope, 'm:') then 's:' || change.space_id else change.scope end)";
+constexpr std::string_view home_of_own = "$2";
 
 constexpr std::string_view weighed = R"(
            row_number() over in_order > $4::int
@@ -76,8 +76,12 @@ std::string with(std::string sql, std::string_view name, std::string_view meanin
     return sql;
 }
 
-std::string finished(std::string sql, std::string_view home) {
-    return with(with(std::move(sql), "<record>", record_of_row), "<home>", home);
+// Most users have no deleted records: of one scope that is known by one look, and then no row is looked up.
+constexpr std::string_view some_are_deleted = " and (select exists (select from sync_records where scope = "
+                                              "$2 and app_id = $1 and (marked or deleted)))";
+
+std::string finished(std::string sql, std::string_view home, std::string_view gate) {
+    return with(with(with(std::move(sql), "<gate>", gate), "<record>", record_of_row), "<home>", home);
 }
 
 // The reader's own scope alone, which is all that most readers have: one walk along one index.
@@ -94,7 +98,7 @@ std::string page_of_scope_sql(std::string_view narrowed) {
     sql.append(in_order).append(") as change").append(deleted_record).append(R"(
 where change.before <= $5::bigint
 order by change.created_at)");
-    return finished(std::move(sql), home_of_own);
+    return finished(std::move(sql), home_of_own, some_are_deleted);
 }
 
 // Each scope (or each table of each scope) is walked along its index, the walks are merged and cut by rows,
@@ -150,7 +154,7 @@ std::string page_of_scopes_sql(std::string_view readers, std::string_view narrow
 from (select place, beyond from page where before <= $5::bigint) as page
 join sync_changes as change on change.ctid = page.place)");
     sql.append(deleted_record).append("\norder by change.created_at");
-    return finished(std::move(sql), home_of_any);
+    return finished(std::move(sql), home_of_any, {});
 }
 
 // A plan that serves "some tables or all", or "one scope or many", would walk the wrong index for one of

@@ -16,8 +16,18 @@
 #define WALL 2 /* the wall clock shows 0 to WALL, whatever it showed before */
 #endif
 
+#ifndef AUTHOR_READS_MORE
+#define AUTHOR_READS_MORE false
+#endif
+
 #define SCOPES 2 /* 0 is a user's own, 1 a space's: the order of their keys */
+#ifdef AUTHOR /* the first reader pushes once too, into scope 0 */
+#define AUTHOR_OF_PUSH WRITERS
+#define ROWS ((WRITERS + 1) * SCOPES)
+#else
+#define AUTHOR_OF_PUSH 255
 #define ROWS (WRITERS * SCOPES)
+#endif
 #define BIT(n) (1 << (n))
 #define HAS(set, n) ((set) & BIT(n))
 
@@ -271,7 +281,8 @@ inline read_horizon() {
 inline show_row(row) {
     assert(!seen[me * ROWS + row]);
     for (r : 0 .. ROWS - 1) {
-        out_of_order = out_of_order || (seen[me * ROWS + r] && position[r] > position[row])
+        out_of_order = out_of_order ||
+            (seen[me * ROWS + r] && WRITER_OF(r) != AUTHOR_OF_PUSH && position[r] > position[row])
     }
     r = 0;
     assert(!out_of_order);
@@ -295,7 +306,7 @@ inline read_page() {
             for (at : cursor[me] + 1 .. WALL + 2 * ROWS) {
                 for (i : 0 .. ROWS - 1) {
                     if
-                    :: VISIBLE(i) && position[i] == at && at <= PAGE_ENDS_BY ->
+                    :: VISIBLE(i) && position[i] == at && at <= PAGE_ENDS_BY && WRITER_OF(i) != AUTHOR_OF_PUSH ->
                         if
                         :: shown < most -> show_row(i); shown++; last_shown = at
                         :: else -> more = true
@@ -333,10 +344,61 @@ inline all_is_seen() {
     }
 }
 
+#ifdef AUTHOR
+/* begin_push(): whether the author has seen all of what is read. */
+inline look_at_own_scopes() {
+    d_step {
+        NEW_SNAPSHOT(committed);
+        up_to_date = true;
+        for (i : 0 .. ROWS - 1) {
+            up_to_date = up_to_date && !(VISIBLE(i) && position[i] > cursor[me])
+        }
+        NEW_SNAPSHOT(0);
+        i = 0
+    }
+}
+
+/* A push whose author reads nothing but the scope that it writes. Where nothing but its own row lies beyond the author's
+ * cursor, the answer reads no page: the cursor becomes the row's position. Its own row a client is not shown. */
+inline push() {
+#ifdef AUTHOR_LOOKS_BEFORE_LOCK
+    look_at_own_scopes();
+#endif
+    atomic { locked_by[0] == 0 && shared_by[0] == 0 -> locked_by[0] = AUTHOR_OF_PUSH + 1 }
+#ifndef AUTHOR_LOOKS_BEFORE_LOCK
+    look_at_own_scopes();
+#endif
+    atomic {
+        look_at_wall_clock();
+        d_step {
+            last_value = LATER(wall, last_value + 1);
+            position[ROW_OF(AUTHOR_OF_PUSH, 0)] = last_value;
+            seen[me * ROWS + ROW_OF(AUTHOR_OF_PUSH, 0)] = true;
+            wall = 0
+        }
+    }
+    d_step { committed = committed | BIT(AUTHOR_OF_PUSH); locked_by[0] = 0 }
+    d_step {
+        cursor[me] = (up_to_date -> LATER(cursor[me], position[ROW_OF(AUTHOR_OF_PUSH, 0)]) : cursor[me]);
+        up_to_date = false
+    }
+}
+#endif
+
 proctype reader(byte me) {
     byte snapshot, horizon, since, most, shown, last_shown;
     bool more, out_of_order, skipped, unseen, was_written, over;
+#ifdef AUTHOR
+    byte wall;
+    bool up_to_date, has_pushed;
+#endif
 pull:
+#ifdef AUTHOR
+    if
+    :: me == 0 && !has_pushed && (wanted[me] == BIT(0) || AUTHOR_READS_MORE) -> push(); has_pushed = true
+    :: true
+    fi;
+#endif
     if
     :: d_step { at_work == 0 -> was_written = true }
     :: at_work > 0 ->
