@@ -12,6 +12,7 @@
 #include <fcgiapp.h>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace mana::fcgi_worker {
 
@@ -57,7 +58,9 @@ class fastcgi_request {
 
   private:
     [[nodiscard]] std::string parameter(const char* name) const;
-    [[nodiscard]] bool write(std::string_view bytes, deadline until);
+    [[nodiscard]] bool put(std::string_view bytes);
+    [[nodiscard]] bool put_in_chunks(std::string_view bytes, deadline until);
+    [[nodiscard]] bool write(const http_response& response, deadline until);
     void abandon() noexcept;
 
     const int listener_;
