@@ -80,10 +80,6 @@ std::string head_of(const http_response& response) {
 
 } // namespace
 
-void throw_exception_from_error(body_fault /*fault*/, const boost::source_location& /*where*/) {
-    throw std::runtime_error{"the body could not be read"};
-}
-
 fastcgi_request::fastcgi_request(int listener) : listener_{listener} {
     constexpr int none = -1; // libfcgi never accepts, see accept()
     if (FCGX_Init() != 0 || FCGX_InitRequest(&request_, none, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
@@ -128,6 +124,14 @@ http_request fastcgi_request::head() const {
 }
 
 body_result fastcgi_request::read_body(deadline until) {
+    const auto encoding = body_encoding_of(parameter("HTTP_CONTENT_ENCODING"));
+    if (!encoding) return encoding.error();
+    auto body = read_bytes(until);
+    if (!body || *encoding == body_encoding::none) return body;
+    return inflate(*body, max_body_bytes);
+}
+
+body_result fastcgi_request::read_bytes(deadline until) {
     const std::string announced = parameter("CONTENT_LENGTH");
     if (announced.empty()) return std::string{};
     if (announced.find_first_not_of(digits) != std::string::npos) return body_fault::malformed;

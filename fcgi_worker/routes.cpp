@@ -62,16 +62,35 @@ http_response too_many(std::chrono::milliseconds wait) {
     return response;
 }
 
+http_response unreadable(std::string_view message) {
+    return error_response(400, "invalid_request", message);
+}
+
+http_response unsupported_encoding() {
+    auto response = error_response(415, "unsupported_encoding",
+                                   "a body may come as it is or with Content-Encoding: gzip");
+    response.headers.emplace_back("Accept-Encoding", "gzip"); // RFC 9110 §12.5.3
+    return response;
+}
+
 http_response refused(body_fault fault) {
     switch (fault) {
     case body_fault::too_large:
-        return error_response(413, "body_too_large", "a body may have 10 MB at most");
+        return error_response(413, "body_too_large", "a body may have 10 MB at most, also before gzip");
+    case body_fault::unknown_encoding:
+        return unsupported_encoding();
     case body_fault::malformed:
-        return error_response(400, "invalid_request", "Content-Length is no number");
+        return unreadable("Content-Length is no number");
+    case body_fault::no_gzip:
+        return unreadable("the body is not what gzip makes, as Content-Encoding says");
+    case body_fault::gzip_cut_short:
+        return unreadable("the body ends before its gzip stream does");
+    case body_fault::after_gzip:
+        return unreadable("the body goes on after its gzip stream");
     case body_fault::incomplete:
         break;
     }
-    return error_response(400, "invalid_request", "the body is shorter than Content-Length says");
+    return unreadable("the body is shorter than Content-Length says");
 }
 
 gate::token_result verify(std::string_view authorization, gate::token_cache& tokens) {
