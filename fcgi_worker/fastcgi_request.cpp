@@ -23,8 +23,8 @@ constexpr std::chrono::seconds head_patience{1};
 constexpr std::chrono::seconds body_patience{5};
 
 // No more than libfcgi's buffer, which it writes at once. Its one way to a larger one, FCGX_CreateWriter with
-// 64 KB, leaks some bytes for each answer, as its source says, and saves 0.035 ms of 0.11 ms for a page of
-// 437 KB, which takes a worker many times that to make.
+// 64 KB, leaks some bytes for each answer, as its source says, and saves 0.035 ms of the 11.6 ms of processor
+// time that a worker needs for a page of 437 KB.
 constexpr std::size_t chunk_bytes = 8'000;
 
 constexpr std::string_view digits = "0123456789";
