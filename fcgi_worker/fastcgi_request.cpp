@@ -21,7 +21,11 @@ using namespace std::chrono_literals;
 // For one read. nginx has the whole body before it begins, and then sends all at once.
 constexpr std::chrono::seconds head_patience{1};
 constexpr std::chrono::seconds body_patience{5};
-constexpr std::size_t chunk_bytes = 8'000; // no more than libfcgi's buffer, which it writes at once
+
+// No more than libfcgi's buffer, which it writes at once. Its one way to a larger one, FCGX_CreateWriter with
+// 64 KB, leaks some bytes for each answer, as its source says, and saves 0.035 ms of the 11.6 ms of processor
+// time that a worker needs for a page of 437 KB.
+constexpr std::size_t chunk_bytes = 8'000;
 
 constexpr std::string_view digits = "0123456789";
 
@@ -76,10 +80,6 @@ std::string head_of(const http_response& response) {
 
 } // namespace
 
-void throw_exception_from_error(body_fault /*fault*/, const boost::source_location& /*where*/) {
-    throw std::runtime_error{"the body could not be read"};
-}
-
 fastcgi_request::fastcgi_request(int listener) : listener_{listener} {
     constexpr int none = -1; // libfcgi never accepts, see accept()
     if (FCGX_Init() != 0 || FCGX_InitRequest(&request_, none, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
@@ -103,7 +103,6 @@ accepted fastcgi_request::accept() {
     request_.keepConnection = 1;
     if (FCGX_Accept_r(&request_) != 0) return accepted::nobody;
     request_.keepConnection = 0;
-    limit_reads(connected, body_patience);
     return accepted::request;
 }
 
@@ -125,6 +124,14 @@ http_request fastcgi_request::head() const {
 }
 
 body_result fastcgi_request::read_body(deadline until) {
+    const auto encoding = body_encoding_of(parameter("HTTP_CONTENT_ENCODING"));
+    if (!encoding) return encoding.error();
+    auto body = read_bytes(until);
+    if (!body || *encoding == body_encoding::none) return body;
+    return inflate(*body, max_body_bytes);
+}
+
+body_result fastcgi_request::read_bytes(deadline until) {
     const std::string announced = parameter("CONTENT_LENGTH");
     if (announced.empty()) return std::string{};
     if (announced.find_first_not_of(digits) != std::string::npos) return body_fault::malformed;
@@ -132,6 +139,7 @@ body_result fastcgi_request::read_body(deadline until) {
     const auto parsed = std::from_chars(announced.data(), announced.data() + announced.size(), length);
     if (parsed.ec != std::errc{} || length > max_body_bytes) return body_fault::too_large;
 
+    limit_reads(request_.ipcFd, body_patience);
     std::string body(length, '\0');
     for (std::size_t have = 0; have < length;) {
         if (std::chrono::steady_clock::now() >= until) return body_fault::incomplete;
@@ -143,17 +151,28 @@ body_result fastcgi_request::read_body(deadline until) {
     return body;
 }
 
+bool fastcgi_request::put(std::string_view bytes) {
+    return FCGX_PutStr(bytes.data(), static_cast<int>(bytes.size()), request_.out) ==
+           static_cast<int>(bytes.size());
+}
+
 // libfcgi's own writes block for as long as the peer likes. A unix socket that polls as writable takes a
 // chunk without blocking, so the wait happens here, with a deadline.
-bool fastcgi_request::write(std::string_view bytes, deadline until) {
+bool fastcgi_request::put_in_chunks(std::string_view bytes, deadline until) {
     while (!bytes.empty()) {
         const auto chunk = bytes.substr(0, chunk_bytes);
-        if (!await_writable(request_.ipcFd, until)) return false;
-        const int sent = FCGX_PutStr(chunk.data(), static_cast<int>(chunk.size()), request_.out);
-        if (sent != static_cast<int>(chunk.size())) return false;
+        if (!await_writable(request_.ipcFd, until) || !put(chunk)) return false;
         bytes.remove_prefix(chunk.size());
     }
     return true;
+}
+
+// What fits into libfcgi's buffer leaves it at the end of the request, in one write; a connection to which
+// nothing was written yet takes that without blocking.
+bool fastcgi_request::write(const http_response& response, deadline until) {
+    const std::string head = head_of(response);
+    if (head.size() + response.body.size() <= chunk_bytes) return put(head) && put(response.body);
+    return put(head) && put_in_chunks(response.body, until) && await_writable(request_.ipcFd, until);
 }
 
 // What libfcgi still holds must not go out, and must not wait.
@@ -162,8 +181,7 @@ void fastcgi_request::abandon() noexcept {
 }
 
 bool fastcgi_request::answer(const http_response& response, deadline until) {
-    const bool sent = write(head_of(response), until) && write(response.body, until) &&
-                      await_writable(request_.ipcFd, until);
+    const bool sent = write(response, until);
     if (!sent) abandon();
     FCGX_Finish_r(&request_);
     return sent;

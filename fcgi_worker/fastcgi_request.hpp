@@ -6,27 +6,17 @@
 #pragma once
 
 #include "fcgi_worker/http_message.hpp"
+#include "fcgi_worker/request_body.hpp"
 
-#include <boost/system/result.hpp>
 #include <chrono>
 #include <fcgiapp.h>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace mana::fcgi_worker {
 
 using deadline = std::chrono::steady_clock::time_point;
-
-enum class body_fault {
-    too_large,  // more than max_body_bytes were announced; none were read
-    malformed,  // CONTENT_LENGTH is no number
-    incomplete, // fewer bytes came than were announced, or not in time
-};
-
-using body_result = boost::system::result<std::string, body_fault>;
-
-// What boost's result<…>::value() throws for a body_fault: std::runtime_error.
-[[noreturn]] void throw_exception_from_error(body_fault fault, const boost::source_location& where);
 
 // nobody: another worker was faster, or who came sent no whole request head in time.
 enum class accepted { request, nobody, out_of_resources };
@@ -48,7 +38,8 @@ class fastcgi_request {
     // The accepted request without its body.
     [[nodiscard]] http_request head() const;
 
-    // Exactly CONTENT_LENGTH bytes; none where it is missing. Once a request.
+    // Exactly CONTENT_LENGTH bytes, none where it is missing; what they were before gzip where
+    // HTTP_CONTENT_ENCODING says so. Neither may have more than max_body_bytes. Once a request.
     [[nodiscard]] body_result read_body(deadline until);
 
     // Sends the response, ends the request and closes its connection; what was not read of the body is thrown
@@ -57,7 +48,10 @@ class fastcgi_request {
 
   private:
     [[nodiscard]] std::string parameter(const char* name) const;
-    [[nodiscard]] bool write(std::string_view bytes, deadline until);
+    [[nodiscard]] body_result read_bytes(deadline until);
+    [[nodiscard]] bool put(std::string_view bytes);
+    [[nodiscard]] bool put_in_chunks(std::string_view bytes, deadline until);
+    [[nodiscard]] bool write(const http_response& response, deadline until);
     void abandon() noexcept;
 
     const int listener_;

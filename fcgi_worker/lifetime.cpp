@@ -12,6 +12,8 @@
 namespace mana::fcgi_worker {
 namespace {
 
+constexpr unsigned between_looks = 63;
+
 std::uint64_t drawn(unsigned requests) {
     std::random_device random; // not a copy of a generator that all workers inherited
     return std::uniform_int_distribution<std::uint64_t>{requests - requests / 10, requests}(random);
@@ -30,8 +32,9 @@ lifetime::lifetime(unsigned requests, unsigned megabytes)
 
 const char* lifetime::over() {
     if (requests_left_ > 0 && --requests_left_ == 0) return "requests";
-    if (most_bytes_ > 0 && resident_bytes() > most_bytes_) return "memory";
-    return nullptr;
+    if (most_bytes_ == 0 || until_look_-- > 0) return nullptr;
+    until_look_ = between_looks;
+    return resident_bytes() > most_bytes_ ? "memory" : nullptr;
 }
 
 // "size resident …", in pages.

@@ -14,7 +14,8 @@ class lifetime {
     // std::system_error.
     lifetime(unsigned requests, unsigned megabytes);
 
-    // After each request. Says for what reason it is over, or nullptr.
+    // After each request. Says for what reason it is over, or nullptr. Memory is looked at after the first
+    // request and after every 64th from then on.
     [[nodiscard]] const char* over();
 
   private:
@@ -22,7 +23,8 @@ class lifetime {
 
     std::uint64_t requests_left_; // 0: not counted
     const std::uint64_t most_bytes_;
-    runtime::unique_fd memory_; // /proc/self/statm, held open: one read a request
+    unsigned until_look_ = 0;
+    runtime::unique_fd memory_; // /proc/self/statm, held open: one read a look
 };
 
 } // namespace mana::fcgi_worker

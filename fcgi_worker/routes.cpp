@@ -62,22 +62,41 @@ http_response too_many(std::chrono::milliseconds wait) {
     return response;
 }
 
+http_response unreadable(std::string_view message) {
+    return error_response(400, "invalid_request", message);
+}
+
+http_response unsupported_encoding() {
+    auto response = error_response(415, "unsupported_encoding",
+                                   "a body may come as it is or with Content-Encoding: gzip");
+    response.headers.emplace_back("Accept-Encoding", "gzip"); // RFC 9110 §12.5.3
+    return response;
+}
+
 http_response refused(body_fault fault) {
     switch (fault) {
     case body_fault::too_large:
-        return error_response(413, "body_too_large", "a body may have 10 MB at most");
+        return error_response(413, "body_too_large", "a body may have 10 MB at most, also before gzip");
+    case body_fault::unknown_encoding:
+        return unsupported_encoding();
     case body_fault::malformed:
-        return error_response(400, "invalid_request", "Content-Length is no number");
+        return unreadable("Content-Length is no number");
+    case body_fault::no_gzip:
+        return unreadable("the body is not what gzip makes, as Content-Encoding says");
+    case body_fault::gzip_cut_short:
+        return unreadable("the body ends before its gzip stream does");
+    case body_fault::after_gzip:
+        return unreadable("the body goes on after its gzip stream");
     case body_fault::incomplete:
         break;
     }
-    return error_response(400, "invalid_request", "the body is shorter than Content-Length says");
+    return unreadable("the body is shorter than Content-Length says");
 }
 
-gate::token_result verify(std::string_view authorization, gate::key_set& keys) {
+gate::token_result verify(std::string_view authorization, gate::token_cache& tokens) {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     const auto token = gate::bearer_token(authorization).value_or(std::string_view{});
-    return gate::verify_token(token, keys, now, gate::key_set::clock::now());
+    return tokens.verify(token, now, gate::key_set::clock::now());
 }
 
 static_assert(static_cast<std::size_t>(store::remedy::report) + 1 == metrics::remedy_names.size());
@@ -95,7 +114,7 @@ metrics::route route_of(std::string_view path) {
 routes::routes(gate::key_set& keys, request_rate& rate, gate::user_gate& users, store::database& tables,
                push_handler& pushes, metrics::worker_counters& counted, std::chrono::milliseconds patience,
                int page_rows)
-    : keys_{keys}, rate_{rate}, users_{users}, tables_{tables}, pushes_{pushes}, counted_{counted},
+    : tokens_{keys}, rate_{rate}, users_{users}, tables_{tables}, pushes_{pushes}, counted_{counted},
       patience_{patience}, page_rows_{page_rows} {}
 
 http_response routes::answer(const http_request& request, const body_reader& read_body) {
@@ -118,7 +137,7 @@ http_response routes::dispatch(const http_request& request, const body_reader& r
     if (!found) return error_response(404, "not_found", "there is no such endpoint");
     if (request.method != method_of(found->to)) return wrong_method(found->to);
 
-    const auto who = verify(request.authorization, keys_);
+    const auto who = verify(request.authorization, tokens_);
     if (!who && who.error() == gate::token_fault::keys_unavailable)
         return failed(request, 503, gate::message(who.error()));
     if (!who) return unauthorized(who.error());

@@ -8,6 +8,7 @@
 #include "fcgi_worker/push.hpp"
 #include "fcgi_worker/request_rate.hpp"
 #include "shared/gate/key_set.hpp"
+#include "shared/gate/token_cache.hpp"
 #include "shared/gate/user_gate.hpp"
 #include "shared/metrics/worker_counters.hpp"
 #include "shared/runtime/log.hpp"
@@ -40,7 +41,7 @@ class routes {
     [[nodiscard]] http_response dispatch(const http_request& request, const body_reader& read_body);
     [[nodiscard]] http_response failed(const http_request& request, int status, std::string_view reason);
 
-    gate::key_set& keys_;
+    gate::token_cache tokens_;
     request_rate& rate_;
     gate::user_gate& users_;
     store::database& tables_;

@@ -109,21 +109,36 @@ bool is_signed_by(EVP_PKEY* key, std::string_view text, std::string_view signatu
     return matches;
 }
 
-token_result read_claims(std::string_view encoded, sys_seconds now) {
-    const auto claims = parse<jwt::jwt_payload>(encoded);
-    if (!claims) return token_fault::malformed;
-    const auto exp = claims->find("exp");
-    const auto expires = exp == claims->end() ? std::nullopt : time_of(*exp);
+bool is_over(sys_seconds expires, sys_seconds now) {
+    return now >= expires + clock_leeway;
+}
+
+bool is_to_come(sys_seconds starts, sys_seconds now) {
+    return now + clock_leeway < starts;
+}
+
+// Of a token whose signature is good.
+struct claims {
+    identity who;
+    std::optional<sys_seconds> starts;
+};
+
+boost::system::result<claims, token_fault> read_claims(std::string_view encoded, sys_seconds now) {
+    const auto all = parse<jwt::jwt_payload>(encoded);
+    if (!all) return token_fault::malformed;
+    const auto exp = all->find("exp");
+    const auto expires = exp == all->end() ? std::nullopt : time_of(*exp);
     if (!expires) return token_fault::no_expiry;
-    if (now >= *expires + clock_leeway) return token_fault::expired;
-    if (const auto nbf = claims->find("nbf"); nbf != claims->end()) {
-        const auto starts = time_of(*nbf);
+    if (is_over(*expires, now)) return token_fault::expired;
+    std::optional<sys_seconds> starts;
+    if (const auto nbf = all->find("nbf"); nbf != all->end()) {
+        starts = time_of(*nbf);
         if (!starts) return token_fault::malformed;
-        if (now + clock_leeway < *starts) return token_fault::not_yet_valid;
+        if (is_to_come(*starts, now)) return token_fault::not_yet_valid;
     }
-    const std::string* const user = text_of(*claims, "sub");
+    const std::string* const user = text_of(*all, "sub");
     if (user == nullptr || !is_user_id(*user)) return token_fault::no_subject;
-    return identity{*user, *expires};
+    return claims{{*user, *expires}, starts};
 }
 
 // A token in form; nothing of it is proven yet.
@@ -145,9 +160,16 @@ boost::system::result<unverified, token_fault> read_token(std::string_view token
     return unverified{*all, std::move(*kid), std::move(*signature)};
 }
 
-token_result verify_with(const public_key& key, const unverified& token, sys_seconds now) {
+whole_token_result verify_with(public_key key, unverified token, sys_seconds now) {
     if (!is_signed_by(key.get(), token.text.signed_text, token.signature)) return token_fault::bad_signature;
-    return read_claims(token.text.payload, now);
+    auto said = read_claims(token.text.payload, now);
+    if (!said) return said.error();
+    return verified_token{std::move(said->who), said->starts, std::move(token.kid), std::move(key)};
+}
+
+token_result who_of(whole_token_result found) {
+    if (!found) return found.error();
+    return std::move(found->who);
 }
 
 } // namespace
@@ -198,23 +220,34 @@ std::chrono::sys_seconds ends_at(const identity& who, std::chrono::system_clock:
     return who.expires > opened ? who.expires : who.expires + clock_leeway;
 }
 
-token_result verify_token(std::string_view token, key_set& keys, sys_seconds now,
-                          key_set::clock::time_point steady_now) {
-    const auto read = read_token(token);
+whole_token_result verify_whole(std::string_view token, key_set& keys, sys_seconds now,
+                                key_set::clock::time_point steady_now) {
+    auto read = read_token(token);
     if (!read) return read.error();
-    const auto key = keys.find(read->kid, steady_now);
+    auto key = keys.find(read->kid, steady_now);
     if (!key)
         return key.error() == key_fault::unknown ? token_fault::unknown_key : token_fault::keys_unavailable;
-    return verify_with(*key, *read, now);
+    return verify_with(std::move(*key), std::move(*read), now);
+}
+
+token_result verify_token(std::string_view token, key_set& keys, sys_seconds now,
+                          key_set::clock::time_point steady_now) {
+    return who_of(verify_whole(token, keys, now, steady_now));
+}
+
+std::optional<token_fault> fault_of_times(const verified_token& token, sys_seconds now) noexcept {
+    if (is_over(token.who.expires, now)) return token_fault::expired;
+    if (token.starts && is_to_come(*token.starts, now)) return token_fault::not_yet_valid;
+    return std::nullopt;
 }
 
 std::optional<token_result> verify_token_at_once(std::string_view token, key_set& keys, sys_seconds now,
                                                  key_set::clock::time_point steady_now) {
-    const auto read = read_token(token);
+    auto read = read_token(token);
     if (!read) return read.error();
-    const auto key = keys.find_held(read->kid, steady_now);
+    auto key = keys.find_held(read->kid, steady_now);
     if (!key) return std::nullopt;
-    return verify_with(key, *read, now);
+    return who_of(verify_with(std::move(key), std::move(*read), now));
 }
 
 } // namespace mana::gate

@@ -61,8 +61,27 @@ using token_result = boost::system::result<identity, token_fault>;
 [[nodiscard]] token_result verify_token(std::string_view token, key_set& keys, std::chrono::sys_seconds now,
                                         key_set::clock::time_point steady_now);
 
-// The same, but it never blocks: nothing where keys.find() might have to fetch or wait, since its key is not
-// held or no longer fresh.
+// What stays true of a token whose signature is good, for as long as its key serves.
+struct verified_token {
+    identity who;
+    std::optional<std::chrono::sys_seconds> starts; // nbf as the token says it
+    std::string kid;
+    public_key key; // that the signature was verified with
+};
+
+using whole_token_result = boost::system::result<verified_token, token_fault>;
+
+// verify_token(), for who goes on with what it found.
+[[nodiscard]] whole_token_result verify_whole(std::string_view token, key_set& keys,
+                                              std::chrono::sys_seconds now,
+                                              key_set::clock::time_point steady_now);
+
+// Whether its time is over or has not come yet, with the leeway: expired, not_yet_valid or nothing.
+[[nodiscard]] std::optional<token_fault> fault_of_times(const verified_token& token,
+                                                        std::chrono::sys_seconds now) noexcept;
+
+// The same as verify_token(), but it never blocks: nothing where keys.find() might have to fetch or wait,
+// since its key is not held or no longer fresh.
 [[nodiscard]] std::optional<token_result> verify_token_at_once(std::string_view token, key_set& keys,
                                                                std::chrono::sys_seconds now,
                                                                key_set::clock::time_point steady_now);

@@ -1,5 +1,6 @@
 // What the rules cost without any I/O: reading a push, merging it, writing an answer, and verifying a token.
 #include "shared/gate/token.hpp"
+#include "shared/gate/token_cache.hpp"
 #include "shared/sync/cursor.hpp"
 #include "shared/sync/merge.hpp"
 #include "shared/sync/push_request.hpp"
@@ -134,18 +135,22 @@ void record_to_stored(benchmark::State& state) {
 }
 BENCHMARK(record_to_stored);
 
-void verify_token(benchmark::State& state) {
+void verify_token(benchmark::State& state, bool met_before) {
     const testing::signing_key key{7};
     gate::key_set keys{[&]() -> gate::fetch_result {
         return gate::http_reply{200, testing::jwks(key.jwk("main"))};
     }};
+    gate::token_cache met{keys};
     const auto token = testing::make_token(key, R"({"alg":"EdDSA","kid":"main","typ":"JWT"})",
                                            R"({"sub":"user-1","exp":1800000600})");
     constexpr std::chrono::sys_seconds now{1'800'000'000s};
-    for (auto _ : state)
-        if (!gate::verify_token(token, keys, now, {})) state.SkipWithError("the token is refused");
+    for (auto _ : state) {
+        const auto found = met_before ? met.verify(token, now, {}) : gate::verify_token(token, keys, now, {});
+        if (!found) state.SkipWithError("the token is refused");
+    }
 }
-BENCHMARK(verify_token)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(verify_token, new, false)->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(verify_token, met_before, true)->Unit(benchmark::kMicrosecond);
 
 } // namespace
 } // namespace mana::bench

@@ -415,7 +415,8 @@ TEST_F(two_devices, a_preflight_is_allowed_without_a_token) {
                            "Access-Control-Request-Headers: authorization,content-type,x-client-id"});
     EXPECT_EQ(reply.status, 204);
     EXPECT_EQ(reply.header("access-control-allow-origin"), allowed_origin);
-    for (const char* const name : {"Authorization", "Content-Type", "X-Client-Id", "Last-Event-ID"})
+    for (const char* const name :
+         {"Authorization", "Content-Type", "Content-Encoding", "X-Client-Id", "Last-Event-ID"})
         EXPECT_NE(reply.header("access-control-allow-headers").find(name), std::string::npos) << name;
 }
 

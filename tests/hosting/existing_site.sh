@@ -115,7 +115,8 @@ expect() { # WHAT COUNT PATTERN ANSWER
 expect_answer() { # WHAT STATUS ANSWER
     expect "$1" 1 "^HTTP/2 $2" "$3"
     expect "$1" 1 '^content-type: application/json' "$3"
-    expect "$1" 1 '^vary: Origin$' "$3"
+    expect "$1" 1 '^vary:' "$3"
+    expect "$1" 1 '^vary: Origin, Accept-Encoding$' "$3"
     expect "$1" 1 "^access-control-allow-origin: $origin\$" "$3"
     expect "$1" 1 '^access-control-allow-credentials: true$' "$3"
 }
@@ -163,12 +164,13 @@ expect "a pull" 1 '"x":"over HTTP/2"' "$answer"
 expect_answer "health" 200 "$(ask after.test /health -H "Origin: $origin")"
 answer=$(ask after.test /sync/todo -X OPTIONS -H "Origin: $origin" -H 'Access-Control-Request-Method: POST')
 expect "a preflight" 1 '^HTTP/2 204' "$answer"
-expect "a preflight" 1 '^access-control-allow-headers: Authorization, Content-Type, X-Client-Id, Last-Event-ID$' "$answer"
+expect "a preflight" 1 '^access-control-allow-headers: Authorization, Content-Type, Content-Encoding, X-Client-Id, Last-Event-ID$' "$answer"
 expect_error "a push without a token" 401 "$(ask after.test /sync/todo -H "Origin: $origin" -d '{}')"
 expect_error "a large body" 413 "$(ask after.test /sync/todo "${call[@]}" -H 'Content-Length: 10485761' -d '{}')"
 expect_error "no endpoint" 404 "$(ask after.test /sync/todo/nothing "${call[@]}")"
-answer=$(ask after.test /sync/todo/stream "${call[@]}" --max-time 2 2>/dev/null || true)
+answer=$(ask after.test /sync/todo/stream "${call[@]}" -H 'Accept-Encoding: gzip' --max-time 2 2>/dev/null || true)
 expect "a stream" 1 '^HTTP/2 200' "$answer"
+expect "a stream" 0 '^content-encoding:' "$answer"
 expect "a stream" 1 '"x":"over HTTP/2"' "$answer"
 
 # With the workers gone, of whom this nginx knows.

@@ -4,7 +4,7 @@
 
 build_packages=(g++ meson ninja-build pkg-config ccache libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libsimdjson-dev
     libcpp-jwt-dev libhiredis-dev libfcgi-dev libsystemd-dev libpq-dev libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev
-    prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
+    zlib1g-dev prometheus-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev cmake)
 run_packages=(postgresql-15 postgresql-client-15 redis-server nginx-light curl python3 python3-jwt
     python3-cryptography)
 test_packages=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck mandoc systemd openssl prometheus nodejs pgbouncer
