@@ -135,7 +135,7 @@ std::size_t to_merge(int count, make_change make, std::string_view at, record_ma
 
 TEST(allocations, of_reading_a_push) {
     const auto body = body_of(200, bench::sample_insert, nine);
-    expect_at_most(30, allocations_of([&] { changes_in(body); }), 200);
+    expect_at_most(22, allocations_of([&] { changes_in(body); }), 200);
 }
 
 TEST(allocations, of_merging_new_records) {
@@ -148,7 +148,7 @@ TEST(allocations, of_merging_updates_that_win) {
 
 TEST(allocations, of_reading_a_stored_record) {
     const auto text = stored(held_records(1).begin()->second);
-    expect_at_most(88, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
+    expect_at_most(82, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
 }
 
 TEST(allocations, of_writing_a_stored_record) {
