@@ -1,5 +1,7 @@
 #include "shared/sync/json.hpp"
 
+#include "shared/sync/json_text.hpp"
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -244,17 +246,6 @@ std::string mend(std::string_view text, std::size_t max_depth) {
     return out;
 }
 
-/// Where the string ends whose quote is at `text[at]`: behind its other quote, or at the end of the text.
-std::size_t end_of_string(std::string_view text, std::size_t at) {
-    for (auto quote = text.find('"', at + 1); quote != std::string_view::npos;
-         quote = text.find('"', quote + 1)) {
-        std::size_t backslashes = 0;
-        while (text[quote - 1 - backslashes] == '\\') ++backslashes; // ends at the quote before at the latest
-        if (backslashes % 2 == 0) return quote + 1;
-    }
-    return text.size();
-}
-
 bool may_have_surrogates(std::string_view text) {
     return text.find("\\ud") != std::string_view::npos || text.find("\\uD") != std::string_view::npos;
 }
@@ -265,7 +256,7 @@ bool needs_mending(std::string_view text, std::size_t max_depth) {
     for (std::size_t at = 0; at < text.size();) {
         const char c = text[at];
         if (c == '"') {
-            at = end_of_string(text, at);
+            at = end_of_json_string(text, at);
             continue;
         }
         if (c == '[' || c == '{') {
@@ -340,13 +331,6 @@ bool out_of_range(std::string_view text) {
     double number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     return error != std::errc{} && !decimal(text).digits.empty();
-}
-
-std::size_t written_out(std::string_view text) {
-    const auto e = text.find_first_of("eE");
-    if (e == std::string_view::npos) return text.size();
-    const long exponent = std::clamp(exponent_of(text), -20'000L, 20'000L);
-    return e + static_cast<std::size_t>(std::abs(exponent)) + 2;
 }
 
 template<class... Cases>
@@ -448,9 +432,16 @@ json_fault find_fault(const json_value& value) {
     return json_fault::none;
 }
 
+std::size_t written_out_size(std::string_view text) {
+    const auto e = text.find_first_of("eE");
+    if (e == std::string_view::npos) return text.size();
+    const long exponent = std::clamp(exponent_of(text), -20'000L, 20'000L);
+    return e + static_cast<std::size_t>(std::abs(exponent)) + 2;
+}
+
 std::size_t stored_size(const json_value& value) {
     if (const auto* text = value.as_string()) return text->size() + 2;
-    if (const auto* number = value.as_number()) return written_out(number->text);
+    if (const auto* number = value.as_number()) return written_out_size(number->text);
     std::size_t size = 5;
     if (const auto* items = value.as_array())
         for (const auto& item : *items) size += stored_size(item) + 2;
