@@ -142,8 +142,8 @@ json_value to_json(const sync::held_field& field, const held_record& held, const
     set_member(of, "claimed", time_or_null(field.claimed));
     set_member(of, "countsAs", sync::to_text(field.compared));
     set_member(of, "shown", sync::to_text(field.shown));
-    set_member(of, "user", field.user);
-    set_member(of, "client", field.client);
+    set_member(of, "user", field.user.text());
+    set_member(of, "client", field.client.text());
     const auto written = held.written.find(name);
     if (written == held.written.end()) return of;
     set_member(of, "eventId", written->second.id);

@@ -108,7 +108,8 @@ void print_plan(const restore_write_wanted& wanted, const store::kept_lost_write
         std::cout << "held now:     no such record; it would come to be, with this field alone\n";
     } else if (const auto held = home->state.fields.find(wanted.field); held != home->state.fields.end()) {
         std::cout << "held now:     " << sync::to_json_text(held->second.value) << ", by "
-                  << printable(held->second.user) << ", client " << printable(held->second.client) << '\n';
+                  << printable(held->second.user.text()) << ", client "
+                  << printable(held->second.client.text()) << '\n';
     } else {
         std::cout << "held now:     nothing"
                   << (home->state.fields.empty()

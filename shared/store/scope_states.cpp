@@ -146,11 +146,9 @@ void send_lost_writes(transaction& in, const std::string& app, const std::string
 }
 
 stored_change to_stored(const sync::log_row& row) {
-    const sync::json_value data{row.data};
-    const sync::json_value meta{row.field_meta};
     const bool tombstone = row.op == sync::operation::remove;
-    return {tombstone ? std::nullopt : std::optional(sync::to_json_text(data)), sync::to_json_text(meta),
-            std::to_string(sync::stored_size(data) + sync::stored_size(meta))};
+    return {tombstone ? std::nullopt : std::optional(row.data), row.field_meta,
+            std::to_string(sync::stored_text_size(row.data) + sync::stored_text_size(row.field_meta))};
 }
 
 std::optional<std::string> text_or_null(const std::string& text) {

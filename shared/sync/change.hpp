@@ -2,6 +2,7 @@
 #pragma once
 
 #include "shared/sync/json.hpp"
+#include "shared/sync/json_text.hpp"
 #include "shared/sync/time.hpp"
 
 #include <cstddef>
@@ -21,7 +22,7 @@ std::optional<operation> parse_operation(std::string_view text);
 /// One field that a change wants to set.
 struct field_write {
     std::string field; ///< a name, or a dotted path into an object
-    json_value value;
+    value_text value;
     std::optional<instant> at; ///< the time it claims; none: an untimed insert
     bool from_insert = false;  ///< it came in `data`: its author holds its own clock's time for it
 };
@@ -43,7 +44,7 @@ struct change {
     bool hard_delete =
         false; ///< a delete without `deletedAt` anywhere: a tombstone; then there are no writes
     std::vector<field_write> writes;
-    std::optional<json_value> data_id; ///< `data.id` of an insert: no field, but part of the record
+    std::optional<value_text> data_id; ///< `data.id` of an insert: no field, but part of the record
 };
 
 /// A change that is refused alone while the rest of its push lands (SPEC §6).

@@ -1,5 +1,7 @@
 #include "shared/sync/json.hpp"
 
+#include "shared/sync/json_text.hpp"
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -21,46 +23,35 @@ namespace {
 
 namespace bj = boost::json;
 
-constexpr auto byte_order = [](const json_member& left, const json_member& right) {
-    return left.key < right.key;
-};
-
 // No text of JSON can hold this string but by the escape of NUL, which is refused anyway.
 constexpr std::string_view too_deep_mark{"\0too deep", 9};
 constexpr std::string_view too_deep_text = R"("\u0000too deep")";
 
-/// Builds a json_value from Boost's events. Boost hands a number's whole text over in the last event.
+/// Builds a json_value from Boost's events. Boost hands over the last part of each string and number with the
+/// event that ends it, and counts the members of a container.
 struct tree_builder {
     static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
     static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
 
-    struct level {
-        json_value container;
-        std::string key;
-    };
-    std::vector<level> open;
-    std::string text;
-    json_value root;
+    std::vector<bool> inside_object; ///< of each open container, whether it is an object
+    /// What waits for its container to end, inner ones last, so that each container is made in its size. In
+    /// an object the key comes first, and its value is set when it is there.
+    std::vector<json_member> waiting;
+    std::vector<json_member*> in_order; ///< of the object that ends
+    std::string text;                   ///< the parts so far of a string, a key or a number
+
+    json_value& root() { return waiting.front().value; }
 
     void add(json_value value) {
-        if (open.empty()) {
-            root = std::move(value);
-            return;
-        }
-        auto& [container, key] = open.back();
-        if (auto* items = std::get_if<json_array>(&container.held))
-            items->push_back(std::move(value));
+        if (!inside_object.empty() && inside_object.back())
+            waiting.back().value = std::move(value);
         else
-            std::get<json_object>(container.held).push_back({std::move(key), std::move(value)});
-    }
-    void close() {
-        json_value done = std::move(open.back().container);
-        open.pop_back();
-        add(std::move(done));
+            waiting.push_back({{}, std::move(value)});
     }
     std::string take(bj::string_view last) {
+        if (text.empty()) return {last.data(), last.size()};
         text.append(last.data(), last.size());
         return std::exchange(text, {});
     }
@@ -74,22 +65,27 @@ struct tree_builder {
     bool on_document_begin(bj::error_code& /*ec*/) { return true; }
     bool on_document_end(bj::error_code& /*ec*/) { return true; }
     bool on_object_begin(bj::error_code& /*ec*/) {
-        open.push_back({json_value(json_object{}), {}});
+        inside_object.push_back(true);
         return true;
     }
-    bool on_object_end(std::size_t /*n*/, bj::error_code& /*ec*/) {
-        auto& members = std::get<json_object>(open.back().container.held);
-        if (!std::ranges::is_sorted(members, byte_order)) std::ranges::stable_sort(members, byte_order);
-        keep_last_of_equal(members);
-        close();
+    bool on_object_end(std::size_t count, bj::error_code& /*ec*/) {
+        auto members = take_members(count);
+        inside_object.pop_back();
+        add(std::move(members));
         return true;
     }
     bool on_array_begin(bj::error_code& /*ec*/) {
-        open.push_back({json_value(json_array{}), {}});
+        inside_object.push_back(false);
         return true;
     }
-    bool on_array_end(std::size_t /*n*/, bj::error_code& /*ec*/) {
-        close();
+    bool on_array_end(std::size_t count, bj::error_code& /*ec*/) {
+        const auto first = waiting.end() - static_cast<std::ptrdiff_t>(count);
+        json_array items;
+        items.reserve(count);
+        for (auto item = first; item != waiting.end(); ++item) items.push_back(std::move(item->value));
+        waiting.erase(first, waiting.end());
+        inside_object.pop_back();
+        add(std::move(items));
         return true;
     }
     bool on_key_part(bj::string_view part, std::size_t /*n*/, bj::error_code& /*ec*/) {
@@ -97,7 +93,7 @@ struct tree_builder {
         return true;
     }
     bool on_key(bj::string_view last, std::size_t /*n*/, bj::error_code& /*ec*/) {
-        open.back().key = take(last);
+        waiting.push_back({take(last), {}});
         return true;
     }
     bool on_string_part(bj::string_view part, std::size_t /*n*/, bj::error_code& /*ec*/) {
@@ -134,17 +130,24 @@ struct tree_builder {
     bool on_comment_part(bj::string_view /*part*/, bj::error_code& /*ec*/) { return true; }
     bool on_comment(bj::string_view /*last*/, bj::error_code& /*ec*/) { return true; }
 
-    static void keep_last_of_equal(json_object& members) {
-        const auto differs_from_next = [](const json_member& a, const json_member& b) {
-            return a.key == b.key;
-        };
-        if (std::ranges::adjacent_find(members, differs_from_next) == members.end()) return;
-        json_object kept;
-        for (auto& member : members) {
-            if (!kept.empty() && kept.back().key == member.key) kept.pop_back();
-            kept.push_back(std::move(member));
+    /// The last `count` that wait, by their keys; of equal ones the last.
+    json_object take_members(std::size_t count) {
+        const auto first = waiting.end() - static_cast<std::ptrdiff_t>(count);
+        in_order.clear();
+        for (auto member = first; member != waiting.end(); ++member) in_order.push_back(&*member);
+        // Those of one key stay in their order: they lie in it.
+        std::ranges::sort(in_order, [](const json_member* left, const json_member* right) {
+            const auto order = left->key.compare(right->key);
+            return order != 0 ? order < 0 : left < right;
+        });
+        json_object members;
+        members.reserve(count);
+        for (auto* member : in_order) {
+            if (!members.empty() && members.back().key == member->key) members.pop_back();
+            members.push_back(std::move(*member));
         }
-        members = std::move(kept);
+        waiting.erase(first, waiting.end());
+        return members;
     }
 };
 
@@ -243,24 +246,27 @@ std::string mend(std::string_view text, std::size_t max_depth) {
     return out;
 }
 
+bool may_have_surrogates(std::string_view text) {
+    return text.find("\\ud") != std::string_view::npos || text.find("\\uD") != std::string_view::npos;
+}
+
 bool needs_mending(std::string_view text, std::size_t max_depth) {
+    if (may_have_surrogates(text)) return true;
     std::size_t depth = 0;
-    bool in_string = false;
-    for (std::size_t at = 0; at < text.size(); ++at) {
+    for (std::size_t at = 0; at < text.size();) {
         const char c = text[at];
-        if (in_string && c == '\\') {
-            ++at;
-            const auto unit = text.substr(at, 2);
-            if (unit == "ud" || unit == "uD") return true;
-        } else if (c == '"') {
-            in_string = !in_string;
-        } else if (!in_string && (c == '[' || c == '{')) {
-            if (++depth > max_depth) return true;
-        } else if (!in_string && begins_exponent(c)) {
-            if (has_long_exponent(text, at)) return true;
-        } else if (!in_string && (c == ']' || c == '}') && depth > 0) {
-            --depth;
+        if (c == '"') {
+            at = end_of_json_string(text, at);
+            continue;
         }
+        if (c == '[' || c == '{') {
+            if (++depth > max_depth) return true;
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            --depth;
+        } else if (begins_exponent(c) && has_long_exponent(text, at)) {
+            return true;
+        }
+        ++at;
     }
     return false;
 }
@@ -327,13 +333,6 @@ bool out_of_range(std::string_view text) {
     return error != std::errc{} && !decimal(text).digits.empty();
 }
 
-std::size_t written_out(std::string_view text) {
-    const auto e = text.find_first_of("eE");
-    if (e == std::string_view::npos) return text.size();
-    const long exponent = std::clamp(exponent_of(text), -20'000L, 20'000L);
-    return e + static_cast<std::size_t>(std::abs(exponent)) + 2;
-}
-
 template<class... Cases>
 struct overloaded : Cases... {
     using Cases::operator()...;
@@ -356,7 +355,7 @@ boost::system::result<json_value, json_error> parse_json(std::string_view text, 
     const auto read = parser.write_some(false, text.data(), text.size(), error);
     if (!error && read < text.size()) error = bj::error::extra_data;
     if (error) return json_error{error.message() + " at byte " + std::to_string(read)};
-    return std::move(parser.handler().root);
+    return std::move(parser.handler().root());
 }
 
 json_value parse_stored_json(std::string_view text) {
@@ -433,9 +432,16 @@ json_fault find_fault(const json_value& value) {
     return json_fault::none;
 }
 
+std::size_t written_out_size(std::string_view text) {
+    const auto e = text.find_first_of("eE");
+    if (e == std::string_view::npos) return text.size();
+    const long exponent = std::clamp(exponent_of(text), -20'000L, 20'000L);
+    return e + static_cast<std::size_t>(std::abs(exponent)) + 2;
+}
+
 std::size_t stored_size(const json_value& value) {
     if (const auto* text = value.as_string()) return text->size() + 2;
-    if (const auto* number = value.as_number()) return written_out(number->text);
+    if (const auto* number = value.as_number()) return written_out_size(number->text);
     std::size_t size = 5;
     if (const auto* items = value.as_array())
         for (const auto& item : *items) size += stored_size(item) + 2;

@@ -76,6 +76,8 @@ bool has_nul(std::string_view text);
 
 /// The bytes that the value takes as text once jsonb has written out its exponents: `1e308` takes 309.
 std::size_t stored_size(const json_value& value);
+/// The same of a number's text.
+std::size_t written_out_size(std::string_view number);
 
 /// Whether jsonb would call the two equal: 1.0 is 1, the order of keys does not matter.
 bool same(const json_value& left, const json_value& right);

@@ -1,6 +1,7 @@
 #include "shared/sync/merge.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <set>
@@ -16,20 +17,23 @@ constexpr std::chrono::milliseconds next_instant{1};
 
 /// A write on its way through the merge.
 struct pending_write {
-    field_write given;
+    const field_write* given;
     instant compared;    ///< the claim, capped; an untimed one is the epoch
     bool folded = false; ///< another write of this push to the same field counts instead
 
-    [[nodiscard]] bool untimed() const { return !given.at; }
-    [[nodiscard]] bool capped() const { return given.at && compared < *given.at; }
+    [[nodiscard]] const std::string& field() const { return given->field; }
+    [[nodiscard]] bool untimed() const { return !given->at; }
+    [[nodiscard]] bool capped() const { return given->at && compared < *given->at; }
 };
 
-/// A change with its home. Pointers into `records` stay good: a map's nodes do not move.
+/// A change with its home. Pointers into the given changes and into `records` stay good: a map's nodes do not
+/// move.
 struct pending_change {
-    change given;
-    const record_key* key = nullptr;
-    record_state* record = nullptr;
+    const change* given;
+    const record_key* key;
+    record_state* record;
     std::vector<pending_write> writes;
+    bool shares_record = false; ///< with another change of this push
 };
 
 /// Records in the order of their keys, so that the same push is always answered the same way.
@@ -41,16 +45,74 @@ instant later(instant a, std::optional<instant> b) {
     return b ? std::max(a, *b) : a;
 }
 
+/// What of a change goes into the log: it grows as the writes win.
+class growing_row {
+  public:
+    explicit growing_row(const pending_change& of)
+        : of_(of), op_(of.given->op == operation::remove ? operation::update : of.given->op) {}
+
+    void put(std::string_view field, const value_text& value, instant shown) {
+        if (empty()) make_room();
+        members_->data.member(field) += value.text;
+        auto& meta = members_->field_meta.member(field);
+        meta += '"';
+        append_text(meta, shown);
+        meta += '"';
+    }
+    /// A soft delete is an update of deletedAt; an insert's row keeps that name while nothing held took a
+    /// field from it, so that its data are what it brought.
+    void is_no_insert() { op_ = operation::update; }
+    void is_told() { told_ = true; }
+    [[nodiscard]] bool empty() const { return !members_; }
+
+    log_row finish() {
+        const auto& given = *of_.given;
+        if (op_ == operation::insert && given.data_id) members_->data.member("id") += given.data_id->text;
+        members_->data.close();
+        members_->field_meta.close();
+        return {of_.key->scope, given.heading, op_, std::move(data_), std::move(field_meta_), told_};
+    }
+
+  private:
+    struct members {
+        object_writer data;
+        object_writer field_meta;
+    };
+    const pending_change& of_;
+    operation op_;
+    bool told_ = false;
+    std::string data_;
+    std::string field_meta_;
+    std::optional<members> members_; ///< none before the first
+
+    void make_room() {
+        constexpr std::size_t around_member = 4;
+        constexpr std::size_t time = 26;
+        std::size_t values = 2;
+        std::size_t times = 2;
+        for (const auto& write : of_.writes) {
+            values += write.field().size() + around_member + write.given->value.text.size();
+            times += write.field().size() + around_member + time;
+        }
+        if (const auto& id = of_.given->data_id) values += id->text.size() + around_member + 2;
+        data_.reserve(values);
+        field_meta_.reserve(times);
+        members_.emplace(members{object_writer(data_), object_writer(field_meta_)});
+    }
+};
+
 class push_merge {
   public:
     push_merge(const writer& author, const merge_terms& terms, record_map& records)
-        : author_(author), terms_(terms), records_(records) {}
+        : author_(author), user_(author.user), client_(author.client), terms_(terms), records_(records) {}
 
-    merge_outcome run(std::vector<change> changes) {
-        for (auto& given : changes) place(std::move(given));
+    merge_outcome run(const std::vector<change>& changes) {
+        pending_.reserve(changes.size());
+        for (const auto& given : changes) place(given);
         fold();
+        out_.rows.reserve(pending_.size());
         for (auto& pending : pending_) {
-            if (pending.given.hard_delete)
+            if (pending.given->hard_delete)
                 bury(pending);
             else
                 land(pending);
@@ -60,17 +122,24 @@ class push_merge {
     }
 
   private:
+    struct told_anew {
+        const change_heading* heading = nullptr;
+        std::set<std::string, std::less<>> roots;
+    };
+
     const writer& author_;
+    const shared_name user_; ///< the author's names, for all fields that win
+    const shared_name client_;
     const merge_terms& terms_;
     record_map& records_;
     std::vector<pending_change> pending_;
     merge_outcome out_;
-    std::map<const record_key*, change_heading, by_key> reset_; ///< records whose author is told all anew
-    std::map<const record_key*, std::pair<change_heading, std::set<std::string>>, by_key>
-        retold_; ///< … or these root fields
+    /// Records whose author is told all anew, or some root fields.
+    std::map<const record_key*, const change_heading*, by_key> reset_;
+    std::map<const record_key*, told_anew, by_key> retold_;
 
-    void place(change given) {
-        const auto home = home_of(given, author_, records_);
+    void place(const change& given) {
+        auto home = home_of(given, author_, records_);
         if (!home) {
             out_.rejected.push_back({given.index,
                                      given.heading.table,
@@ -82,31 +151,58 @@ class push_merge {
             return;
         }
         auto& [key, record] =
-            *records_.try_emplace({*home, given.heading.table, given.heading.record_id}).first;
-        pending_change pending{std::move(given), &key, &record, {}};
-        for (auto& write : pending.given.writes) {
-            const instant compared = write.at.value_or(epoch);
-            pending.writes.push_back({std::move(write), compared});
-        }
-        pending_.push_back(std::move(pending));
+            *records_.try_emplace({std::move(*home), given.heading.table, given.heading.record_id}).first;
+        auto& pending = pending_.emplace_back(pending_change{&given, &key, &record, {}});
+        pending.writes.reserve(given.writes.size());
+        for (const auto& write : given.writes) pending.writes.push_back({&write, write.at.value_or(epoch)});
     }
 
     void keep_refused(const change& given) {
         for (const auto& write : given.writes)
             out_.lost.push_back({scope_of_user(author_.user), given.heading.table, given.heading.record_id,
-                                 write.field, to_json_text(write.value), write.at ? to_text(*write.at) : "",
+                                 write.field, write.value.text, write.at ? to_text(*write.at) : "",
                                  "not_a_member"});
     }
 
-    /// Several writes to one field fold into the latest, of equal times the last in order; a hard delete
-    /// between two keeps them apart. Outer paths come before what lies inside them.
+    /// Several writes to one field fold into the latest, of equal times the last in order. Outer paths come
+    /// before what lies inside them.
     void fold() {
-        std::map<const record_key*, std::map<std::string_view, pending_write*>> latest;
+        find_shared_records();
+        fold_shared_records();
+        const instant limit = terms_.receipt + terms_.max_clock_skew;
         for (auto& pending : pending_) {
-            auto& of_record = latest[pending.key];
-            if (pending.given.hard_delete) of_record.clear();
+            std::erase_if(pending.writes, [](const pending_write& write) { return write.folded; });
+            const auto depth = [](const pending_write& write) { return path_depth(write.field()); };
+            if (!std::ranges::is_sorted(pending.writes, {}, depth))
+                std::ranges::stable_sort(pending.writes, {}, depth);
             for (auto& write : pending.writes) {
-                auto& best = of_record[write.given.field];
+                if (write.compared <= limit) continue;
+                write.compared = limit;
+                ++out_.capped;
+            }
+        }
+    }
+
+    /// One change writes a field once: only where several meet at a record is there something to fold.
+    void find_shared_records() {
+        std::vector<pending_change*> by_record;
+        by_record.reserve(pending_.size());
+        for (auto& pending : pending_) by_record.push_back(&pending);
+        std::ranges::sort(by_record, std::less<>{}, [](const pending_change* one) { return one->record; });
+        for (std::size_t i = 1; i < by_record.size(); ++i)
+            if (by_record[i - 1]->record == by_record[i]->record)
+                by_record[i - 1]->shares_record = by_record[i]->shares_record = true;
+    }
+
+    /// A hard delete between two writes keeps them apart.
+    void fold_shared_records() {
+        std::map<const record_state*, std::map<std::string_view, pending_write*>> latest;
+        for (auto& pending : pending_) {
+            if (!pending.shares_record) continue;
+            auto& of_record = latest[pending.record];
+            if (pending.given->hard_delete) of_record.clear();
+            for (auto& write : pending.writes) {
+                auto& best = of_record[write.field()];
                 if (best != nullptr && best->compared > write.compared) {
                     write.folded = true;
                     tell_of_folded(pending, write);
@@ -116,28 +212,17 @@ class push_merge {
                 best = &write;
             }
         }
-        const instant limit = terms_.receipt + terms_.max_clock_skew;
-        for (auto& pending : pending_) {
-            std::erase_if(pending.writes, [](const pending_write& write) { return write.folded; });
-            std::ranges::stable_sort(
-                pending.writes, {}, [](const pending_write& write) { return path_depth(write.given.field); });
-            for (auto& write : pending.writes) {
-                if (write.compared <= limit) continue;
-                write.compared = limit;
-                ++out_.capped;
-            }
-        }
     }
 
     /// The author wrote it last, and so holds it, though an earlier write of theirs counts: their clock went
     /// back, or they added a record anew of which an edit still waited in the queue.
     void tell_of_folded(pending_change& pending, const pending_write& write) {
-        if (!write.given.from_insert) {
-            retell(pending, write.given.field);
+        if (!write.given->from_insert) {
+            retell(pending, write.field());
             return;
         }
         mark(*pending.record);
-        reset_.try_emplace(pending.key, pending.given.heading);
+        reset_.try_emplace(pending.key, &pending.given->heading);
     }
 
     void bury(pending_change& pending) {
@@ -145,8 +230,8 @@ class push_merge {
         record.fields.clear();
         record.tombstone = later(terms_.receipt, record.tombstone);
         record.marked = record.touched = record.replaced = true;
-        log_row row{pending.key->scope, pending.given.heading, operation::remove, {}, {}, true};
-        out_.rows.push_back(std::move(row));
+        out_.rows.push_back(
+            {pending.key->scope, pending.given->heading, operation::remove, "{}", "{}", true});
     }
 
     /// Strictly later wins. A tie stays, and so does the same claim again, however it was capped; within one
@@ -157,45 +242,62 @@ class push_merge {
     /// with the time that it claimed, and takes nothing that is shown with an earlier one.
     static bool beats(const pending_write& write, const held_field& held) {
         if (write.untimed()) return false;
-        const bool repeated = write.given.at == held.claimed && !held.fresh;
+        const bool repeated = write.given->at == held.claimed && !held.fresh;
         if (repeated) return false;
         if (write.compared > held.compared || (write.compared == held.compared && held.fresh)) return true;
-        return write.capped() && *write.given.at > held.shown;
+        return write.capped() && *write.given->at > held.shown;
     }
 
     static bool beats_tombstone(const pending_write& write, const record_state& record) {
         return !record.tombstone || (!write.untimed() && write.compared > *record.tombstone);
     }
 
-    /// What a write loses to: a value held around it, or the one held at its path; null where it wins.
-    static const held_field* rival_of(const pending_write& write, const record_state& record) {
-        const std::string_view field = write.given.field;
-        for (auto dot = field.find('.'); dot != std::string_view::npos; dot = field.find('.', dot + 1)) {
-            const auto around = record.fields.find(field.substr(0, dot));
-            if (around != record.fields.end() && !beats(write, around->second)) return &around->second;
+    /// Calls `with` with each field held around a path, inner ones first. It looks up no more than is held
+    /// there or beside it, however many dots the path has.
+    template<class With>
+    static void for_each_around(const record_state& record, std::string_view path, With with) {
+        for (auto dot = path.rfind('.'); dot != std::string_view::npos; dot = path.rfind('.')) {
+            path = path.substr(0, dot);
+            const auto behind = record.fields.upper_bound(path);
+            if (behind == record.fields.begin()) return;
+            const auto& [name, held] = *std::prev(behind);
+            if (name == path) {
+                with(held);
+                continue;
+            }
+            // Whatever else is held around the path comes before `name` too, and so both begin with it.
+            const auto differ = std::ranges::mismatch(path, name).in1;
+            path = path.substr(0, static_cast<std::size_t>(differ - path.begin()) + 1);
         }
-        const auto held = record.fields.find(field);
-        return held != record.fields.end() && !beats(write, held->second) ? &held->second : nullptr;
+    }
+
+    /// What a write loses to: a value held around it, the outermost first, or the one held at its path; null
+    /// where it wins.
+    static const held_field* rival_of(const pending_write& write, const record_state& record) {
+        const held_field* rival = nullptr;
+        const auto count = [&](const held_field& held) {
+            if (!beats(write, held)) rival = &held;
+        };
+        const auto held = record.fields.find(write.field());
+        if (held != record.fields.end()) count(held->second);
+        for_each_around(record, write.field(), count);
+        return rival;
     }
 
     [[nodiscard]] bool is_authors(const held_field& held) const {
-        return held.user == author_.user && held.client == author_.client && !held.client.empty();
-    }
-
-    static field_map::iterator first_inside(record_state& record, std::string_view field) {
-        return record.fields.lower_bound(std::string(field) + '.');
+        return held.user == user_ && held.client == client_ && !client_.empty();
     }
 
     /// Whether an insert finds another client's value, another value, or a record of which its author may
     /// hold something else (rule 6): then only all of the record, told anew, makes the author equal.
-    [[nodiscard]] bool finds_another(const pending_write& write, record_state& record) const {
+    [[nodiscard]] bool finds_another(const pending_write& write, const record_state& record) const {
         if (record.marked) return true;
-        const auto held = record.fields.find(write.given.field);
+        const auto held = record.fields.find(write.field());
         if (held != record.fields.end() &&
-            (!is_authors(held->second) || !same(held->second.value, write.given.value)))
+            (!is_authors(held->second) || !held->second.value.is_same(write.given->value)))
             return true;
-        const auto inner = first_inside(record, write.given.field);
-        return inner != record.fields.end() && lies_inside(inner->first, write.given.field);
+        const auto inner = first_inside(record.fields, write.field());
+        return inner != record.fields.end() && lies_inside(inner->first, write.field());
     }
 
     [[nodiscard]] instant held_by_an_inserter() const { return terms_.receipt + insert_hold; }
@@ -203,45 +305,35 @@ class push_merge {
     /// The latest time that any client but the writer may hold at the path, around it or inside it (rule 5).
     std::optional<instant> latest_shown(const record_state& record, std::string_view field) const {
         std::optional<instant> latest;
-        const auto count = [&](instant shown) { latest = later(shown, latest); };
+        const auto count = [&](const held_field& held) { latest = later(held.shown, latest); };
         const auto held = record.fields.find(field);
         if (held != record.fields.end()) {
-            count(held->second.shown);
-            if (held->second.hold && !is_authors(held->second)) count(*held->second.hold);
+            count(held->second);
+            if (held->second.hold && !is_authors(held->second)) latest = later(*held->second.hold, latest);
         }
-        for (auto dot = field.find('.'); dot != std::string_view::npos; dot = field.find('.', dot + 1)) {
-            const auto around = record.fields.find(field.substr(0, dot));
-            if (around != record.fields.end()) count(around->second.shown);
-        }
-        for (auto inner = record.fields.lower_bound(std::string(field) + '.');
+        for_each_around(record, field, count);
+        for (auto inner = first_inside(record.fields, field);
              inner != record.fields.end() && lies_inside(inner->first, field); ++inner)
-            count(inner->second.shown);
+            count(inner->second);
         return latest;
     }
 
-    /// An insert's row keeps that name while nothing held took a field from it, so that its data are what it
-    /// brought.
     void land(pending_change& pending) {
         auto& record = *pending.record;
-        log_row row{pending.key->scope, pending.given.heading, pending.given.op, {}, {}, false};
-        if (row.op == operation::remove)
-            row.op = operation::update; // a soft delete is an update of deletedAt
+        growing_row row(pending);
         for (auto& write : pending.writes) {
-            if (is_dotted(write.given.field)) mark(record);
+            if (is_dotted(write.field())) mark(record);
             const auto* rival = rival_of(write, record);
             const bool beaten = rival != nullptr || !beats_tombstone(write, record);
-            if (write.given.from_insert) meet(pending, write, beaten);
+            if (write.given->from_insert) meet(pending, write, beaten);
             if (beaten) {
-                row.op = operation::update;
+                row.is_no_insert();
                 lose(pending, write, rival);
             } else {
                 win(pending, write, row);
             }
         }
-        if (row.data.empty()) return;
-        if (row.op == operation::insert && pending.given.data_id)
-            set_member(row.data, "id", *pending.given.data_id);
-        out_.rows.push_back(std::move(row));
+        if (!row.empty()) out_.rows.push_back(row.finish());
     }
 
     static void mark(record_state& record) {
@@ -253,48 +345,50 @@ class push_merge {
         auto& record = *pending.record;
         if (finds_another(write, record)) {
             mark(record);
-            reset_.try_emplace(pending.key, pending.given.heading);
+            reset_.try_emplace(pending.key, &pending.given->heading);
             return;
         }
-        const auto held = record.fields.find(write.given.field);
-        if (!beaten || held == record.fields.end()) return;
+        if (!beaten) return;
+        const auto held = record.fields.find(write.field());
+        if (held == record.fields.end()) return;
         held->second.hold = later(held_by_an_inserter(), held->second.hold);
         held->second.dirty = record.touched = true;
     }
 
     void lose(pending_change& pending, const pending_write& write, const held_field* rival) {
         const auto& record = *pending.record;
-        const auto& heading = pending.given.heading;
-        const auto& given = write.given;
+        const auto& heading = pending.given->heading;
+        const auto& given = *write.given;
         const bool by_tombstone = !beats_tombstone(write, record);
         if (by_tombstone)
-            reset_.try_emplace(pending.key, heading);
+            reset_.try_emplace(pending.key, &heading);
         else
             retell(pending, given.field);
 
         auto held = by_tombstone ? json_value{} : value_at(record, given.field);
-        if (!by_tombstone && same(held, given.value)) return;
+        json_value value = given.value;
+        if (!by_tombstone && same(held, value)) return;
         out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
-                             to_json_text(given.value), given.at ? to_text(*given.at) : "",
+                             given.value.text, given.at ? to_text(*given.at) : "",
                              by_tombstone ? "tombstone" : "older"});
-        out_.conflicts.push_back({heading.table, heading.record_id, given.field, given.value, given.at,
+        out_.conflicts.push_back({heading.table, heading.record_id, given.field, std::move(value), given.at,
                                   std::move(held), by_tombstone ? *record.tombstone : rival->shown});
     }
 
-    void win(pending_change& pending, const pending_write& write, log_row& row) {
+    void win(pending_change& pending, const pending_write& write, growing_row& row) {
         auto& record = *pending.record;
-        const auto& given = write.given;
+        const auto& given = *write.given;
         const instant claim = given.at.value_or(terms_.receipt);
         const auto latest = latest_shown(record, given.field);
         const instant shown = latest && claim <= *latest ? *latest + next_instant : claim;
-        held_field held{given.value,  given.at,       write.compared, shown, std::nullopt,
-                        author_.user, author_.client, true,           true};
+        held_field held{given.value, given.at, write.compared, shown, std::nullopt,
+                        user_,       client_,  true,           true};
         if (given.from_insert) held.hold = held_by_an_inserter();
         record.fields.insert_or_assign(given.field, std::move(held));
         record.touched = true;
-        put(row, given.field, given.value, shown);
+        row.put(given.field, given.value, shown);
         if (given.at && shown != *given.at) {
-            row.told = true;
+            row.is_told();
             if (!given.from_insert) retell(pending, given.field);
         }
         settle_what_lies_inside(record, write, shown, row);
@@ -303,9 +397,9 @@ class push_merge {
     /// A later `a` removes every older `a.…`; the newer ones stay, and travel in its row with its shown time
     /// (rule 4).
     static void settle_what_lies_inside(record_state& record, const pending_write& write, instant shown,
-                                        log_row& row) {
-        auto inner = first_inside(record, write.given.field);
-        while (inner != record.fields.end() && lies_inside(inner->first, write.given.field)) {
+                                        growing_row& row) {
+        auto inner = first_inside(record.fields, write.field());
+        while (inner != record.fields.end() && lies_inside(inner->first, write.field())) {
             auto& held = inner->second;
             if (beats(write, held)) {
                 record.replaced = true;
@@ -314,34 +408,30 @@ class push_merge {
             }
             held.shown = shown;
             held.dirty = true;
-            put(row, inner->first, held.value, shown);
-            row.op = operation::update;
+            row.put(inner->first, held.value, shown);
+            row.is_no_insert();
             ++inner;
         }
     }
 
-    static void put(log_row& row, const std::string& field, const json_value& value, instant shown) {
-        set_member(row.data, field, value);
-        set_member(row.field_meta, field, to_text(shown));
-    }
-
     void retell(const pending_change& pending, std::string_view field) {
         auto& [heading, roots] = retold_[pending.key];
-        heading = pending.given.heading;
-        roots.emplace(root_of(field));
+        heading = &pending.given->heading;
+        const auto root = root_of(field);
+        if (!roots.contains(root)) roots.emplace(root);
     }
 
     /// For each field that lost, what is held for its root field and inside it; where a reset is due, all
     /// that lives.
     void tell_the_author() {
-        for (const auto& [key, heading] : reset_) add(reset_of(bare(heading), records_.at(*key)));
+        for (const auto& [key, heading] : reset_) add(reset_of(bare(*heading), records_.at(*key)));
         for (const auto& [key, told] : retold_) {
             if (reset_.contains(key)) continue;
             const auto& record = records_.at(*key);
             std::vector<std::string> names;
             for (const auto& [name, field] : record.fields)
-                if (told.second.contains(std::string(root_of(name)))) names.push_back(name);
-            add(changes_of(bare(told.first), record, names));
+                if (told.roots.contains(root_of(name))) names.push_back(name);
+            add(changes_of(bare(*told.heading), record, names));
         }
     }
 
@@ -350,10 +440,8 @@ class push_merge {
     }
 
     /// What is held was written by others too: the pusher's actor and origin do not go with it.
-    static change_heading bare(change_heading heading) {
-        heading.actor.reset();
-        heading.origin.clear();
-        return heading;
+    static change_heading bare(const change_heading& heading) {
+        return {heading.table, heading.record_id, heading.schema_version, heading.space, std::nullopt, {}};
     }
 };
 
@@ -361,7 +449,7 @@ class push_merge {
 
 std::optional<std::string> home_of(const change& given, const writer& author, const record_map& records) {
     const auto& heading = given.heading;
-    const auto own = scope_of_user(author.user);
+    auto own = scope_of_user(author.user);
     if (!author.spaces) return own;
     const auto lives_in = [&](const std::string& scope) {
         return records.contains({scope, heading.table, heading.record_id});
@@ -374,9 +462,9 @@ std::optional<std::string> home_of(const change& given, const writer& author, co
     return scope_of_space(heading.space);
 }
 
-merge_outcome merge_push(std::vector<change> changes, const writer& author, const merge_terms& terms,
+merge_outcome merge_push(const std::vector<change>& changes, const writer& author, const merge_terms& terms,
                          record_map& records) {
-    return push_merge(author, terms, records).run(std::move(changes));
+    return push_merge(author, terms, records).run(changes);
 }
 
 } // namespace mana::sync

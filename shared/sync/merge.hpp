@@ -32,8 +32,9 @@ struct log_row {
     std::string scope;
     change_heading heading;
     operation op = operation::update;
-    json_object data;       ///< the fields that won and what they carry along; `id` of an insert
-    json_object field_meta; ///< {field: shown time}
+    std::string data = "{}"; ///< JSON: the fields that won and what they carry along, of equal names the last
+                             ///< counts; `id` of an insert
+    std::string field_meta = "{}"; ///< JSON: {field: shown time}, the same
     bool told = false; ///< a field is shown with another time than it claimed: its author is sent the row too
 };
 
@@ -63,7 +64,7 @@ std::optional<std::string> home_of(const change& given, const writer& author, co
 
 /// Merges the changes in their order. `records` holds the states of all records named, in every scope that
 /// the author writes; the ones that must be stored come back `touched`.
-merge_outcome merge_push(std::vector<change> changes, const writer& author, const merge_terms& terms,
+merge_outcome merge_push(const std::vector<change>& changes, const writer& author, const merge_terms& terms,
                          record_map& records);
 
 } // namespace mana::sync

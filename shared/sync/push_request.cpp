@@ -103,6 +103,7 @@ const json_value* soft_delete_time(const json_object& change) {
 }
 
 void read_fields(change& read, const json_object& fields) {
+    read.writes.reserve(fields.size() + 1); // a deletedAt may come behind them
     for (const auto& [name, held] : fields) {
         if (!is_field(name)) continue;
         const auto* field = held.as_object();
@@ -114,13 +115,14 @@ void read_fields(change& read, const json_object& fields) {
         const auto claimed = read_time(at, "fields[\"" + name + "\"].at");
         const auto* value = find_member(*field, "value");
         read.writes.push_back(
-            {name, value != nullptr ? *value : json_value{}, claimed.value_or(epoch), false});
+            {name, value != nullptr ? value_text(*value) : value_text{}, claimed.value_or(epoch), false});
     }
 }
 
 void read_data(change& read, const json_object& data) {
     auto claimed = usable_time(data, "updatedAt");
     if (!claimed) claimed = usable_time(data, "createdAt");
+    read.writes.reserve(data.size() + 1);
     for (const auto& [name, value] : data) {
         if (name == "id") read.data_id = value;
         if (!is_field(name) || (read.op == operation::remove && name == "deletedAt")) continue;
@@ -277,6 +279,7 @@ push_request read_push(const json_value& body, std::string_view header_client_id
     if (changes->as_array()->size() > limits.changes)
         refuse_whole("too_many_changes",
                      "changes has more than " + std::to_string(limits.changes) + " entries");
+    push.changes.reserve(changes->as_array()->size());
     std::size_t index = 0;
     for (const auto& given_change : *changes->as_array()) read_change(push, given_change, index++, limits);
     return push;

@@ -19,42 +19,92 @@ bool is_shared_space(std::string_view space) {
     return !space.empty() && !space.starts_with("_personal:");
 }
 
+const std::string& shared_name::text() const {
+    static const std::string none;
+    return text_ != nullptr ? *text_ : none;
+}
+
 namespace {
 
-void put_time(json_object& meta, std::string_view key, instant time) {
-    set_member(meta, std::string(key), to_text(time));
+/// Stands for `path` and a dot, where names are compared.
+struct inside_of {
+    std::string_view path;
+
+    friend bool operator<(const std::string& name, inside_of place) {
+        const auto order = name.compare(0, place.path.size(), place.path);
+        if (order != 0 || name.size() == place.path.size()) return order <= 0;
+        return static_cast<unsigned char>(name[place.path.size()]) < static_cast<unsigned char>('.');
+    }
+};
+
+void put_time(object_writer& meta, std::string_view key, instant time) {
+    auto& out = meta.member(key);
+    out += '"';
+    append_text(out, time);
+    out += '"';
 }
 
-json_object meta_of(const held_field& field, std::string_view home_user) {
-    json_object meta;
+void append_meta(std::string& out, const held_field& field, std::string_view home_user) {
+    object_writer meta(out);
     const instant by_default = field.claimed.value_or(epoch);
     if (field.claimed) put_time(meta, "at", *field.claimed);
+    if (!field.client.empty()) append_json_string(meta.member("client"), field.client.text());
     if (field.compared != by_default) put_time(meta, "compared", field.compared);
-    if (field.shown != by_default) put_time(meta, "shown", field.shown);
     if (field.hold) put_time(meta, "hold", *field.hold);
-    if (field.user != home_user) set_member(meta, "user", field.user);
-    if (!field.client.empty()) set_member(meta, "client", field.client);
-    return meta;
+    if (field.shown != by_default) put_time(meta, "shown", field.shown);
+    if (field.user.text() != home_user) append_json_string(meta.member("user"), field.user.text());
+    meta.close();
 }
 
-std::optional<instant> time_of(const json_object& meta, std::string_view key) {
-    const auto* value = find_member(meta, key);
-    if (value == nullptr) return std::nullopt;
-    const auto* text = value->as_string();
-    const auto time = text != nullptr ? parse_instant(*text) : std::nullopt;
-    if (!time) throw std::invalid_argument("record state: \"" + std::string(key) + "\" is no time");
-    return time;
-}
+/// Reads the times and authors of a record's fields. Most fields of a record have the same author.
+class meta_reader {
+  public:
+    explicit meta_reader(std::string_view home_user) : home_user_(home_user) {}
 
-std::string text_of(const json_object& meta, std::string_view key, std::string_view otherwise) {
-    const auto* value = find_member(meta, key);
-    return std::string(value != nullptr && value->as_string() != nullptr ? *value->as_string() : otherwise);
-}
+    held_field read(std::string_view meta) {
+        held_field field;
+        field.user = home_user_;
+        std::optional<instant> compared;
+        std::optional<instant> shown;
+        for (object_reader members(meta); members.next();) {
+            const auto& key = members.name();
+            if (key == "at") field.claimed = time_in(members);
+            if (key == "compared") compared = time_in(members);
+            if (key == "shown") shown = time_in(members);
+            if (key == "hold") field.hold = time_in(members);
+            if (key == "user") field.user = users_.named(members.value());
+            if (key == "client") field.client = clients_.named(members.value());
+        }
+        const instant by_default = field.claimed.value_or(epoch);
+        field.compared = compared.value_or(by_default);
+        field.shown = shown.value_or(by_default);
+        return field;
+    }
 
-const json_object& object_of(const json_value& value) {
-    if (value.as_object() == nullptr) throw std::invalid_argument("record state: an object was expected");
-    return *value.as_object();
-}
+  private:
+    struct last_name {
+        std::string_view as_text;
+        shared_name held;
+
+        const shared_name& named(std::string_view text) {
+            if (text == as_text) return held;
+            held = read_json_string(text);
+            as_text = text;
+            return held;
+        }
+    };
+    shared_name home_user_;
+    last_name users_;
+    last_name clients_;
+
+    static instant time_in(const object_reader& member) {
+        const auto text = member.value();
+        const bool quoted = text.size() >= 2 && text.front() == '"';
+        const auto time = quoted ? parse_instant(text.substr(1, text.size() - 2)) : std::nullopt;
+        if (!time) throw std::invalid_argument("record state: \"" + member.name() + "\" is no time");
+        return *time;
+    }
+};
 
 json_object* as_object(json_value& value) {
     return std::get_if<json_object>(&value.held);
@@ -88,7 +138,7 @@ std::vector<std::string> steps_of(std::string_view field) {
 
 /// As the existing client sets a path: what is false on the way becomes an object; another value stays as it
 /// is.
-void set_path(json_value& record, std::string_view field, const json_value& value) {
+void set_path(json_value& record, std::string_view field, json_value value) {
     auto steps = steps_of(field);
     json_value* place = &record;
     for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
@@ -97,7 +147,7 @@ void set_path(json_value& record, std::string_view field, const json_value& valu
         if (!truthy(*place)) *place = json_object{};
     }
     place = step_into(*place, steps.back());
-    if (place != nullptr) *place = value;
+    if (place != nullptr) *place = std::move(value);
 }
 
 const json_value* look_up(const json_value& record, std::string_view field) {
@@ -120,40 +170,35 @@ const json_value* look_up(const json_value& record, std::string_view field) {
 
 } // namespace
 
+field_map::const_iterator first_inside(const field_map& fields, std::string_view path) {
+    return fields.lower_bound(inside_of{path});
+}
+field_map::iterator first_inside(field_map& fields, std::string_view path) {
+    return fields.lower_bound(inside_of{path});
+}
+
 stored_record to_stored(const record_state& state, std::string_view home_user, bool dirty_only) {
-    stored_record stored{"{", "{"};
+    stored_record stored;
+    object_writer values(stored.values);
+    object_writer meta(stored.meta);
     for (const auto& [name, field] : state.fields) {
         if (dirty_only && !field.dirty) continue;
-        for (auto* text : {&stored.values, &stored.meta}) {
-            if (text->size() > 1) *text += ',';
-            append_json_string(*text, name);
-            *text += ':';
-        }
-        append_json_text(stored.values, field.value);
-        append_json_text(stored.meta, meta_of(field, home_user));
+        values.member(name) += field.value.text;
+        append_meta(meta.member(name), field, home_user);
     }
-    stored.values += '}';
-    stored.meta += '}';
+    values.close();
+    meta.close();
     return stored;
 }
 
 record_state from_stored(std::string_view values, std::string_view meta, std::string_view home_user) {
-    const auto value_object = parse_stored_json(values);
-    const auto meta_object = parse_stored_json(meta);
     record_state state;
-    for (const auto& [name, field_meta] : object_of(meta_object)) {
-        const auto& times = object_of(field_meta);
-        const auto* value = find_member(object_of(value_object), name);
-        held_field field;
-        if (value != nullptr) field.value = *value;
-        field.claimed = time_of(times, "at");
-        const instant by_default = field.claimed.value_or(epoch);
-        field.compared = time_of(times, "compared").value_or(by_default);
-        field.shown = time_of(times, "shown").value_or(by_default);
-        field.hold = time_of(times, "hold");
-        field.user = text_of(times, "user", home_user);
-        field.client = text_of(times, "client", {});
-        state.fields.emplace_hint(state.fields.end(), name, std::move(field));
+    meta_reader reader(home_user);
+    for (object_reader fields(meta); fields.next();)
+        state.fields.insert_or_assign(fields.name(), reader.read(fields.value()));
+    for (object_reader held(values); held.next();) {
+        const auto field = state.fields.find(held.name());
+        if (field != state.fields.end()) field->second.value.text = held.value();
     }
     return state;
 }
@@ -161,15 +206,17 @@ record_state from_stored(std::string_view values, std::string_view meta, std::st
 json_value value_at(const record_state& state, std::string_view field) {
     // A field's own value counts even where what lies around it is no object, and no client can show it.
     const auto own = state.fields.find(field);
-    const auto inner = state.fields.lower_bound(std::string(field) + '.');
+    const auto inner = first_inside(state.fields, field);
     const bool has_inner = inner != state.fields.end() && lies_inside(inner->first, field);
     if (own != state.fields.end() && !has_inner) return own->second.value;
 
-    std::vector<std::pair<std::string_view, const json_value*>> family;
-    const std::string root{root_of(field)};
-    for (auto it = state.fields.lower_bound(root); it != state.fields.end() && it->first.starts_with(root);
+    std::vector<std::pair<std::string_view, const value_text*>> family;
+    const auto root = root_of(field);
+    const auto outermost = state.fields.find(root);
+    if (outermost != state.fields.end()) family.emplace_back(root, &outermost->second.value);
+    for (auto it = first_inside(state.fields, root); it != state.fields.end() && lies_inside(it->first, root);
          ++it)
-        if (root_of(it->first) == root) family.emplace_back(it->first, &it->second.value);
+        family.emplace_back(it->first, &it->second.value);
     std::ranges::stable_sort(family, {}, [](const auto& held) { return path_depth(held.first); });
     json_value record = json_object{};
     for (const auto& [name, value] : family) set_path(record, name, *value);

@@ -6,6 +6,7 @@
 
 #include <compare>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,20 +31,43 @@ std::string scope_of_space(std::string_view space);
 /// the caller's own scope (SPEC §6).
 bool is_shared_space(std::string_view space);
 
+/// A name that many fields share: a copy costs no memory.
+class shared_name {
+  public:
+    shared_name() = default;
+    // Implicit on purpose, both ways: it is a text.
+    shared_name(std::string_view text) // NOLINT
+        : text_(text.empty() ? nullptr : std::make_shared<const std::string>(text)) {}
+    shared_name(const std::string& text) : shared_name(std::string_view(text)) {} // NOLINT
+    shared_name(const char* text) : shared_name(std::string_view(text)) {}        // NOLINT
+    operator const std::string&() const { return text(); }                        // NOLINT
+
+    [[nodiscard]] const std::string& text() const;
+    [[nodiscard]] bool empty() const { return text_ == nullptr; }
+    bool operator==(const shared_name& other) const { return text_ == other.text_ || text() == other.text(); }
+
+  private:
+    std::shared_ptr<const std::string> text_; ///< null: empty
+};
+
 struct held_field {
-    json_value value;
+    value_text value;
     std::optional<instant> claimed; ///< as the client said it, however far ahead; none: an untimed insert
     instant compared;            ///< what later claims are compared with (claimed, or capped, or the epoch)
     instant shown;               ///< on the wire and in field_meta
     std::optional<instant> hold; ///< an insert's author may show any time up to this one to its user
-    std::string user;            ///< who wrote it, and from which client
-    std::string client;
+    shared_name user;            ///< who wrote it, and from which client
+    shared_name client;
     bool fresh = false; ///< written by the push that is being merged
     bool dirty = false; ///< not yet stored
 };
 
 /// Ordered by name, so what lies inside a path follows "path.".
 using field_map = std::map<std::string, held_field, std::less<>>;
+
+/// The first of the fields that lie inside a path; where there is none, another field or the end.
+field_map::const_iterator first_inside(const field_map& fields, std::string_view path);
+field_map::iterator first_inside(field_map& fields, std::string_view path);
 
 struct record_state {
     field_map fields;

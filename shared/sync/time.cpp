@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 namespace mana::sync {
 
@@ -113,17 +112,32 @@ std::optional<instant> parse_claim(std::string_view text) {
     return time && *time < end ? time : std::nullopt;
 }
 
-std::string to_text(instant time) {
+void append_text(std::string& out, instant time) {
     const auto day = std::chrono::floor<std::chrono::days>(time);
     const year_month_day date{day};
     const std::chrono::hh_mm_ss clock{time - day};
-    std::array<char, 40> text{};
-    const int length = std::snprintf(
-        text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ", static_cast<int>(date.year()),
-        static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-        static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-        static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
-    return {text.data(), static_cast<std::size_t>(length)};
+    const auto put = [&out](auto number, int digits, char after) {
+        std::array<char, 5> text{};
+        text.at(static_cast<std::size_t>(digits)) = after;
+        auto rest = static_cast<unsigned>(number);
+        for (int i = digits - 1; i >= 0; --i, rest /= 10)
+            text.at(static_cast<std::size_t>(i)) = static_cast<char>('0' + rest % 10);
+        out.append(text.data(), static_cast<std::size_t>(digits) + 1);
+    };
+    put(static_cast<int>(date.year()), 4, '-');
+    put(static_cast<unsigned>(date.month()), 2, '-');
+    put(static_cast<unsigned>(date.day()), 2, 'T');
+    put(clock.hours().count(), 2, ':');
+    put(clock.minutes().count(), 2, ':');
+    put(clock.seconds().count(), 2, '.');
+    put(clock.subseconds().count(), 3, 'Z');
+}
+
+std::string to_text(instant time) {
+    std::string text;
+    text.reserve(std::string_view("2026-01-31T09:00:00.123Z").size());
+    append_text(text, time);
+    return text;
 }
 
 } // namespace mana::sync

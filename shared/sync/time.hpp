@@ -25,8 +25,10 @@ std::optional<instant> parse_instant(std::string_view text);
 /// claim must still have four digits of year, or it would sort before it.
 std::optional<instant> parse_claim(std::string_view text);
 
-/// JavaScript's toISOString(): "2026-01-31T09:00:00.123Z". Strings of this form sort as times.
+/// JavaScript's toISOString(): "2026-01-31T09:00:00.123Z". Strings of this form sort as times. The year is
+/// one of 0 to 9999.
 std::string to_text(instant time);
+void append_text(std::string& out, instant time);
 
 /// The parts of an RFC 3339 text. `second` has the offset resolved.
 struct rfc3339_parts {

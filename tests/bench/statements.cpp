@@ -3,6 +3,7 @@
 #include "shared/store/page_reader.hpp"
 #include "shared/store/postgres.hpp"
 #include "shared/store/push_transaction.hpp"
+#include "shared/store/scope_states.hpp"
 #include "shared/sync/json.hpp"
 #include "shared/sync/merge.hpp"
 #include "shared/sync/push_request.hpp"
@@ -66,17 +67,13 @@ std::string value_of(const std::string& column) {
     auto read = sync::parse_push(body, "", {});
     if (!read) throw std::runtime_error("the sample push is not accepted");
     sync::record_map records;
-    const auto merged = sync::merge_push(std::move(read->changes), {"user", "client", std::nullopt},
+    const auto merged = sync::merge_push(read->changes, {"user", "client", std::nullopt},
                                          {*sync::parse_instant(now), std::chrono::hours{24}}, records);
-    const sync::json_value data{merged.rows.at(0).data};
-    const sync::json_value meta{merged.rows.at(0).field_meta};
+    const auto row = store::to_stored(merged.rows.at(0));
     const auto stored = sync::to_stored(records.begin()->second, "user", true);
     const std::map<std::string, std::string> values{
-        {"data", sync::to_json_text(data)},
-        {"field_meta", sync::to_json_text(meta)},
-        {"bytes", std::to_string(sync::stored_size(data) + sync::stored_size(meta))},
-        {"record_data", stored.values},
-        {"record_meta", stored.meta},
+        {"data", row.data.value()},     {"field_meta", row.field_meta}, {"bytes", row.bytes},
+        {"record_data", stored.values}, {"record_meta", stored.meta},
     };
     const auto found = values.find(column);
     if (found == values.end()) throw std::runtime_error("there is no such column");

@@ -1,4 +1,5 @@
 // JSON as clients send it: what is read, and that it is read as others read it.
+#include "shared/sync/json_text.hpp"
 #include "tests/fuzz/json_properties.hpp"
 
 #include <nlohmann/json.hpp>
@@ -44,12 +45,21 @@ bool equal_where_none_is_cut(const json_value& cut, const json_value& whole) {
     return depth_of(whole) > shallow || sync::to_json_text(cut) == sync::to_json_text(whole);
 }
 
+// Members as a reader of the text alone finds them are those of the parsed value.
+void must_be_walked_over(const sync::json_object& members, std::string_view text) {
+    sync::json_object walked;
+    for (sync::object_reader reader(text); reader.next();)
+        set_member(walked, reader.name(), sync::parse_stored_json(reader.value()));
+    must(sync::to_json_text(walked) == sync::to_json_text(members), "an object's text is walked over");
+}
+
 void check(std::string_view text) {
     const auto whole = sync::parse_json(text, deeper_than_any_input);
     must_be_read_like_elsewhere(text, whole.has_value());
     const auto cut = sync::parse_json(text, shallow);
     if (!whole) return;
     must_survive_writing(*whole);
+    if (const auto* members = whole->as_object()) must_be_walked_over(*members, sync::to_json_text(*whole));
     must(sync::same(*whole, *whole), "a value is the same as itself");
     must(cut.has_value(), "depth alone makes no JSON unreadable");
     must(depth_of(*cut) <= shallow, "nothing is kept beyond the depth that is allowed");

@@ -40,7 +40,7 @@ json_value replay(const rules_server& server, const std::string& id) {
             record = {};
             times.clear();
         }
-        auto fields = sync::shown_fields(row.data, row.field_meta, logged.at);
+        auto fields = sync::shown_fields(logged.data, logged.field_meta, logged.at);
         std::ranges::stable_sort(fields, {}, [](const auto& field) { return sync::path_depth(field.name); });
         for (const auto& field : fields) {
             if (record.is_null()) record = sync::json_object{};

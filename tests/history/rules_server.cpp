@@ -22,7 +22,7 @@ std::string rules_server::push(const caller& who, const std::string& body) {
 
     auto records = states_of(request.changes, who.user);
     const auto own_until = newest_;
-    auto merged = merge_push(std::move(request.changes), {who.user, who.client, spaces_of(who.user)},
+    auto merged = merge_push(request.changes, {who.user, who.client, spaces_of(who.user)},
                              {now_, std::chrono::hours{24}}, records);
     for (const auto& [key, state] : records)
         if (state.touched) store(key, state, who.user);
@@ -97,7 +97,12 @@ void rules_server::store(const record_key& key, const record_state& state, const
 
 void rules_server::append(log_row row, const caller& who) {
     newest_ = std::max(position{now_}, newest_ + std::chrono::microseconds{1});
-    log_.push_back({std::move(row), newest_, who.user, who.client});
+    const auto read = [](const std::string& text) {
+        return std::get<json_object>(parse_stored_json(text).held);
+    };
+    auto data = read(row.data);
+    auto field_meta = read(row.field_meta);
+    log_.push_back({std::move(row), std::move(data), std::move(field_meta), newest_, who.user, who.client});
 }
 
 bool rules_server::is_left_out(const logged_row& row, const page_request& wanted, bool own_mode) const {
@@ -128,8 +133,7 @@ answer rules_server::read(const page_request& wanted) const {
             const auto& heading = row->row.heading;
             const auto held = state({row->row.scope, heading.table, heading.record_id});
             logged_change logged{"e" + std::to_string(row->at.time_since_epoch().count()), heading,
-                                 row->row.op, row->row.data,
-                                 shown_fields(row->row.data, row->row.field_meta, row->at)};
+                                 row->row.op, row->data, shown_fields(row->data, row->field_meta, row->at)};
             std::ranges::transform(changes_of(std::move(logged), held ? &*held : nullptr),
                                    std::back_inserter(page.server_changes), sync::shown);
         }

@@ -25,6 +25,8 @@ class rules_server : public server {
     /// What stands in the log, beside what the merge makes.
     struct logged_row {
         sync::log_row row;
+        sync::json_object data; ///< of `row`, read
+        sync::json_object field_meta;
         sync::position at{};
         std::string user;
         std::string client;

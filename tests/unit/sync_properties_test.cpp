@@ -82,8 +82,8 @@ json_value through_state(const std::string& change, std::string_view field) {
     auto push = parse_push(R"({"changes":[{"table":"notes","id":"n",)" + change + "}]}", client, {});
     if (!push) return push.error().message;
     record_map records;
-    merge_push(std::move(push->changes), {std::string(user), std::string(client), {}},
-               {receipt, std::chrono::hours{24}}, records);
+    merge_push(push->changes, {std::string(user), std::string(client), {}}, {receipt, std::chrono::hours{24}},
+               records);
     const auto& [key, state] = *records.begin();
     const auto stored = to_stored(state, user, false);
     return value_at(from_stored(stored.values, stored.meta, user), field);

@@ -33,7 +33,7 @@ TEST(sync_record, comes_back_as_it_was_stored) {
     odd.shown = time("2026-01-31T11:00:00.000Z");
     odd.hold = time("2026-01-31T12:00:00.000Z");
     odd.user = "other";
-    odd.client.clear();
+    odd.client = "";
     auto& untimed = state.fields["untimed"] = field("null", nine);
     untimed.claimed.reset();
     untimed.compared = epoch;

@@ -1,0 +1,204 @@
+// How often the rules ask for memory: of all that a push costs before and under its scope's lock, this can be
+// counted exactly, on any machine. The program counts by operators of its own, so it is alone in it.
+#include "shared/sync/merge.hpp"
+#include "shared/sync/push_request.hpp"
+#include "shared/sync/record.hpp"
+#include "shared/sync/shown_row.hpp"
+#include "shared/sync/wire.hpp"
+#include "tests/bench/sample.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <iostream>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace mana::sync {
+namespace {
+
+/// Of the whole program, which has one thread.
+std::size_t& allocations_so_far() {
+    static std::size_t count = 0;
+    return count;
+}
+
+void* counted(std::size_t bytes) {
+    ++allocations_so_far();
+    if (void* const memory = std::malloc(bytes != 0 ? bytes : 1); memory != nullptr) return memory;
+    throw std::bad_alloc();
+}
+
+} // namespace
+} // namespace mana::sync
+
+void* operator new(std::size_t bytes) {
+    return mana::sync::counted(bytes);
+}
+void* operator new[](std::size_t bytes) {
+    return mana::sync::counted(bytes);
+}
+// What a stable sort asks for.
+void* operator new(std::size_t bytes, const std::nothrow_t& /*none*/) noexcept {
+    ++mana::sync::allocations_so_far();
+    return std::malloc(bytes != 0 ? bytes : 1);
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory, std::size_t /*bytes*/) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, const std::nothrow_t& /*none*/) noexcept {
+    std::free(memory);
+}
+
+namespace mana::sync {
+namespace {
+
+constexpr std::string_view nine = "2026-01-31T09:00:00.000Z";
+constexpr std::string_view ten = "2026-01-31T10:00:00.000Z";
+const merge_terms terms{*parse_instant("2026-01-31T11:00:00.000Z"), std::chrono::hours{24}};
+
+using make_change = std::string (*)(std::string_view id, std::string_view at, int number);
+
+/// Names as long as those of real clients: uuids do not fit into a short string.
+const writer& author() {
+    static const writer held{"4ce1b3f0-5ad5-4d5f-9b39-0ad6f0b0a001", "7b0c8f5e-91c3-47a7-8a3c-3f0f5f3ac002",
+                             std::nullopt};
+    return held;
+}
+
+std::string body_of(int count, make_change make, std::string_view at) {
+    std::vector<std::string> changes;
+    for (int i = 0; i < count; ++i)
+        changes.push_back(make("019c0f2e-7a6b-7c3d-8e4f-" + std::to_string(100'000'000'000 + i), at, i));
+    return bench::push_body(author().client, "2026-01-31T09:00:00.000000Z", changes);
+}
+
+std::vector<change> changes_in(const std::string& body) {
+    auto read = parse_push(body, "", {});
+    if (!read || !read->rejected.empty()) throw std::runtime_error("the sample push is not accepted");
+    return std::move(read->changes);
+}
+
+stored_record stored(const record_state& state) {
+    return to_stored(state, author().user, false);
+}
+
+/// Records as they come out of the database.
+record_map held_records(int count) {
+    record_map merged;
+    merge_push(changes_in(body_of(count, bench::sample_insert, nine)), author(), terms, merged);
+    record_map records;
+    for (const auto& [key, state] : merged) {
+        const auto text = stored(state);
+        records.emplace(key, from_stored(text.values, text.meta, author().user));
+    }
+    return records;
+}
+
+template<class Work>
+std::size_t allocations_of(const Work& work) {
+    const auto before = allocations_so_far();
+    work();
+    return allocations_so_far() - before;
+}
+
+/// Bounds are what was counted when they were set, and a few percent.
+void expect_at_most(double bound, std::size_t counted, int items) {
+    const double of_each = static_cast<double>(counted) / items;
+    std::cout << "  " << of_each << " allocations each, " << bound << " at most\n";
+    EXPECT_LE(of_each, bound) << "passed by " << (of_each / bound - 1) * 100 << " %";
+}
+
+std::size_t to_merge(int count, make_change make, std::string_view at, record_map records) {
+    const auto changes = changes_in(body_of(count, make, at));
+    std::size_t rows = 0;
+    const auto counted = allocations_of([&] {
+        const auto merged = merge_push(changes, author(), terms, records);
+        rows = merged.rows.size();
+    });
+    EXPECT_EQ(rows, static_cast<std::size_t>(count)) << "not all changes won";
+    return counted;
+}
+
+TEST(allocations, of_reading_a_push) {
+    const auto body = body_of(200, bench::sample_insert, nine);
+    expect_at_most(21, allocations_of([&] { changes_in(body); }), 200);
+}
+
+TEST(allocations, of_merging_new_records) {
+    expect_at_most(21.7, to_merge(200, bench::sample_insert, nine, {}), 200);
+}
+
+TEST(allocations, of_merging_updates_that_win) {
+    expect_at_most(8.3, to_merge(200, bench::sample_update, ten, held_records(200)), 200);
+}
+
+TEST(allocations, of_reading_a_stored_record) {
+    const auto text = stored(held_records(1).begin()->second);
+    expect_at_most(17.5, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
+}
+
+TEST(allocations, of_writing_a_stored_record) {
+    const auto records = held_records(1);
+    expect_at_most(9.3, allocations_of([&] { stored(records.begin()->second); }), 1);
+}
+
+TEST(allocations, of_writing_an_answer) {
+    constexpr int count = 1'000;
+    std::vector<wire_change> changes;
+    for (const auto& [key, state] : held_records(count)) {
+        std::vector<std::string> names;
+        for (const auto& [name, field] : state.fields) names.push_back(name);
+        change_heading heading;
+        heading.table = key.table;
+        heading.record_id = key.record_id;
+        for (auto& change : changes_of(heading, state, names)) changes.push_back(std::move(change));
+    }
+    ASSERT_EQ(changes.size(), std::size_t{count});
+    const auto write = [&] {
+        answer page;
+        for (const auto& change : changes) page.server_changes.push_back(shown(change));
+        EXPECT_FALSE(to_json(page).empty());
+    };
+    expect_at_most(13.5, allocations_of(write), count);
+}
+
+TEST(allocations, of_writing_a_page_of_the_log) {
+    constexpr int count = 1'000;
+    const stored_row row{.event_id = "019c0f2e-7a6b-7c3d-8e4f-0123456789ab",
+                         .table = "notes",
+                         .record_id = "0123456789abcdef0123456789abcdef",
+                         .op = "update",
+                         .data = R"({"done": true, "title": "Buy rolls 1"})",
+                         .field_meta =
+                             R"({"done": "2026-01-31T09:00:00.000Z", "title": "2026-01-31T09:00:00.000Z"})",
+                         .schema_version = "1",
+                         .actor = {},
+                         .origin = {},
+                         .space = {},
+                         .at = {}};
+    const auto write = [&] {
+        answer page;
+        row_writer writer(page.server_changes);
+        for (int i = 0; i < count; ++i) writer.write(row, nullptr);
+        EXPECT_FALSE(to_json(page).empty());
+    };
+    expect_at_most(1.2, allocations_of(write), count);
+}
+
+} // namespace
+} // namespace mana::sync
