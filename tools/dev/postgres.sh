@@ -75,7 +75,11 @@ start_postgres() {
         -c logging_collector=off \
         -c log_destination=stderr \
         -c log_line_prefix='%m [%p] %u@%d ' \
-        -c log_min_duration_statement=-1
+        -c log_min_duration_statement=-1 \
+        -c shared_preload_libraries=pg_stat_statements \
+        -c pg_stat_statements.track=all \
+        -c compute_query_id=on \
+        -c pg_stat_statements.max=5000
 }
 
 # One that was killed refuses its successor for as long as its parent has not taken note of its death.
