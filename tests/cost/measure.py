@@ -54,10 +54,21 @@ def await_that(condition, what):
         time.sleep(0.1)
 
 
-def psql(url, sql):
-    done = subprocess.run(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', url], input=sql, text=True, check=True,
-                          stdout=subprocess.PIPE, timeout=PATIENCE)
-    return done.stdout.splitlines()
+class Psql:
+    """A session, which is asked one thing after the other."""
+
+    def __init__(self, url):
+        self.program = subprocess.Popen(['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', url], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, sql):
+        self.program.stdin.write(f'set statement_timeout = {PATIENCE * 1000};\n{sql};\n\\echo that is all\n')
+        lines = []
+        for line in self.program.stdout:
+            if line == 'that is all\n':
+                return lines
+            lines.append(line.rstrip('\n'))
+        raise Failed('psql ended')
 
 
 class Stack:
@@ -65,17 +76,18 @@ class Stack:
 
     def __init__(self, options):
         self.port, self.identity = options.port, options.identity
-        self.database, self.superuser = options.database, options.superuser
         self.tokens = {}
 
-    def url_of(self, database):
-        return urllib.parse.urlsplit(self.superuser)._replace(path='/' + database).geturl()
+        def session(database):
+            return Psql(urllib.parse.urlsplit(options.superuser)._replace(path='/' + database).geturl())
+        self.statistics, self.data = session('postgres'), session(options.database)
+        self.ask_figures = FIGURES.format(database=options.database)
 
     def sql(self, text):
-        return psql(self.url_of(self.database), text)
+        return self.data.ask(text)
 
     def figures(self):
-        return json.loads(psql(self.url_of('postgres'), FIGURES.format(database=self.database))[0])
+        return json.loads(self.statistics.ask(self.ask_figures)[0])
 
     def token(self, user):
         if user not in self.tokens:
@@ -372,6 +384,8 @@ def main():
     stack = Stack(options)
     start = {'kind': 'the start of the hub', 'size': 0, 'scopes': 0, 'fresh': True}
     await_statement(stack, ['from pushes_of_last(', 'order by xid desc'], "the hub's look at what was missed", start)
+    await_that(lambda: any('oldest_unpublished()' in figure['query'] for figure in stack.figures()),
+               "the hub's first sweep")
     runs = []
     for run, most in (('warm-' + options.run, 50), (options.run, 1500)):
         stack.tell_memberships(run)

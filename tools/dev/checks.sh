@@ -63,6 +63,8 @@ write_ctest_file() {
         printf 'add_test(checker "%s")\n' "$root/tests/checker/run"
         printf 'set_tests_properties(checker PROPERTIES TIMEOUT 900 LABELS checker)\n'
         printf 'add_test(pgbouncer "%s")\n' "$root/tests/pgbouncer/run"
+        printf 'add_test(cost "%s")\n' "$root/tests/cost/run"
+        printf 'set_tests_properties(cost PROPERTIES TIMEOUT 300)\n'
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
         printf 'add_test(secrets "%s")\n' "$root/tests/secrets.sh" # last: it reads the logs of all
     } >"$root/.run/ctest/CTestTestfile.cmake"
