@@ -1,6 +1,7 @@
 -- A database as others use it: `others` records and as many changes of other users, a `whale` per cent of them by one
 -- user, and the same few users of our own in each database, a set for each run of the test (`runs`). Loaded by a
--- superuser. What is not analysed stays so: autovacuum keeps away from the tables.
+-- superuser. What is not analysed stays so: autovacuum keeps away from the tables. A database can be filled twice: plans
+-- from between the two stay as they are.
 \set ON_ERROR_STOP on
 \set QUIET on
 set client_min_messages = warning;
@@ -9,7 +10,8 @@ set work_mem = '256MB';
 select setseed(0.5) \g /dev/null
 
 select format('alter table %s set (autovacuum_enabled = off)', oid::regclass)
-from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and relname like 'sync\_%' \gexec
+from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and relname like 'sync\_%'
+  and not coalesce(reloptions, '{}') @> '{autovacuum_enabled=off}' \gexec
 
 -- All rows of records, before they are anywhere: whose, where, which. A user of ours has as many rows in each database.
 create unlogged table planned (
@@ -79,7 +81,8 @@ from (
               case when scope like 's:%' then jsonb_build_object('user', owner) else '{}' end as kept
     from drawn where scope not like 'm:%'
 ) as known
-order by at;
+order by at
+on conflict do nothing;
 
 -- Rows of other programs that were set aside, and lost writes.
 insert into sync_changes (app_id, table_name, record_id, user_id, op, data, field_meta, client_id, created_at, set_aside)
@@ -94,15 +97,17 @@ from drawn where scope not like 'm:%' and record % 7 = 0 order by at;
 insert into sync_users (user_id, sync_active, sync_active_at, spaces, spaces_at)
 select owner, true, clock_timestamp(), coalesce(array_agg(distinct space collate "C") filter (where space is not null), '{}'),
        clock_timestamp()
-from drawn group by owner;
+from drawn group by owner
+on conflict do nothing;
 update sync_users set spaces = array[run || '-joined'] from ours where owner = user_id and name = 'joiner';
 update sync_users set spaces = (select array_agg(run || '-small' || place order by (run || '-small' || place) collate "C") from generate_series(1, 20) as place)
 from ours where owner = user_id and name = 'many';
 insert into sync_reader_spaces (user_id, app_id, spaces, copied)
 select user_id, 'todo', (select coalesce(array_agg(space order by space collate "C"), '{}') from unnest(spaces) as space),
        case when user_id like '%-member' or user_id like 'other%' then spaces else '{}' end
-from sync_users where user_id not like '%-joiner';
-insert into sync_old_rows select distinct owner, 'todo' from drawn where owner like 'other%7';
+from sync_users where user_id not like '%-joiner'
+on conflict do nothing;
+insert into sync_old_rows select distinct owner, 'todo' from drawn where owner like 'other%7' on conflict do nothing;
 
 -- The pushes of the last hour, each of a transaction of its own: numbers are given out in the order of time.
 do $$
