@@ -229,7 +229,7 @@ class batch {
         if (row.kept) receipt = std::min(receipt, std::chrono::floor<std::chrono::milliseconds>(*row.kept));
         std::vector<sync::change> one;
         one.push_back(std::move(change));
-        auto merged = sync::merge_push(std::move(one), author, {receipt, terms_.max_clock_skew}, records_);
+        auto merged = sync::merge_push(one, author, {receipt, terms_.max_clock_skew}, records_);
         if (!merged.rejected.empty()) return skip(row, merged.rejected.front().code);
         done_.lost += merged.conflicts.size();
         done_.capped += merged.capped;

@@ -72,6 +72,7 @@ scripts() {
     script fuzz 600 dev fuzz --seconds 5
     script model 300 tests/model/run
     script real_time 300 tests/real_time/run
+    script cost 300 tests/cost/run
     script checker 900 tests/checker/run
     printf 'set_tests_properties(checker PROPERTIES LABELS checker)\n'
     script pgbouncer 900 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
