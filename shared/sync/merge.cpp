@@ -52,12 +52,13 @@ class growing_row {
         : of_(of), op_(of.given->op == operation::remove ? operation::update : of.given->op) {}
 
     void put(std::string_view field, const value_text& value, instant shown) {
-        if (empty()) make_room();
-        members_->data.member(field) += value.text;
-        auto& meta = members_->field_meta.member(field);
-        meta += '"';
-        append_text(meta, shown);
-        meta += '"';
+        if (const auto before = carried_.find(field); before != carried_.end()) carried_.erase(before);
+        append(field, value, shown);
+    }
+    /// What lies inside a winner and is newer travels along, once, with the time that it is shown with last.
+    void carry(const std::string& field, const value_text& value, instant shown) {
+        carried_.try_emplace(field, value, shown).first->second.shown = shown;
+        is_no_insert();
     }
     /// A soft delete is an update of deletedAt; an insert's row keeps that name while nothing held took a
     /// field from it, so that its data are what it brought.
@@ -67,6 +68,7 @@ class growing_row {
 
     log_row finish() {
         const auto& given = *of_.given;
+        for (const auto& [field, held] : carried_) append(field, held.value, held.shown);
         if (op_ == operation::insert && given.data_id) members_->data.member("id") += given.data_id->text;
         members_->data.close();
         members_->field_meta.close();
@@ -84,6 +86,21 @@ class growing_row {
     std::string data_;
     std::string field_meta_;
     std::optional<members> members_; ///< none before the first
+    struct carried_field {
+        value_text value;
+        instant shown;
+        carried_field(value_text held, instant at) : value(std::move(held)), shown(at) {}
+    };
+    std::map<std::string, carried_field, std::less<>> carried_;
+
+    void append(std::string_view field, const value_text& value, instant shown) {
+        if (empty()) make_room();
+        members_->data.member(field) += value.text;
+        auto& meta = members_->field_meta.member(field);
+        meta += '"';
+        append_text(meta, shown);
+        meta += '"';
+    }
 
     void make_room() {
         constexpr std::size_t around_member = 4;
@@ -137,6 +154,13 @@ class push_merge {
     /// Records whose author is told all anew, or some root fields.
     std::map<const record_key*, const change_heading*, by_key> reset_;
     std::map<const record_key*, told_anew, by_key> retold_;
+    /// Where writes lost last: under one root field often many do, one after the other.
+    struct looked_at {
+        const record_state* record;
+        std::string root;
+        field_family held;
+    };
+    std::optional<looked_at> looked_at_;
 
     void place(const change& given) {
         auto home = home_of(given, author_, records_);
@@ -228,6 +252,7 @@ class push_merge {
     void bury(pending_change& pending) {
         auto& record = *pending.record;
         record.fields.clear();
+        looked_at_.reset();
         record.tombstone = later(terms_.receipt, record.tombstone);
         record.marked = record.touched = record.replaced = true;
         out_.rows.push_back(
@@ -252,25 +277,6 @@ class push_merge {
         return !record.tombstone || (!write.untimed() && write.compared > *record.tombstone);
     }
 
-    /// Calls `with` with each field held around a path, inner ones first. It looks up no more than is held
-    /// there or beside it, however many dots the path has.
-    template<class With>
-    static void for_each_around(const record_state& record, std::string_view path, With with) {
-        for (auto dot = path.rfind('.'); dot != std::string_view::npos; dot = path.rfind('.')) {
-            path = path.substr(0, dot);
-            const auto behind = record.fields.upper_bound(path);
-            if (behind == record.fields.begin()) return;
-            const auto& [name, held] = *std::prev(behind);
-            if (name == path) {
-                with(held);
-                continue;
-            }
-            // Whatever else is held around the path comes before `name` too, and so both begin with it.
-            const auto differ = std::ranges::mismatch(path, name).in1;
-            path = path.substr(0, static_cast<std::size_t>(differ - path.begin()) + 1);
-        }
-    }
-
     /// What a write loses to: a value held around it, the outermost first, or the one held at its path; null
     /// where it wins.
     static const held_field* rival_of(const pending_write& write, const record_state& record) {
@@ -280,7 +286,7 @@ class push_merge {
         };
         const auto held = record.fields.find(write.field());
         if (held != record.fields.end()) count(held->second);
-        for_each_around(record, write.field(), count);
+        for_each_around(record.fields, write.field(), count);
         return rival;
     }
 
@@ -311,7 +317,7 @@ class push_merge {
             count(held->second);
             if (held->second.hold && !is_authors(held->second)) latest = later(*held->second.hold, latest);
         }
-        for_each_around(record, field, count);
+        for_each_around(record.fields, field, count);
         for (auto inner = first_inside(record.fields, field);
              inner != record.fields.end() && lies_inside(inner->first, field); ++inner)
             count(inner->second);
@@ -365,7 +371,7 @@ class push_merge {
         else
             retell(pending, given.field);
 
-        auto held = by_tombstone ? json_value{} : value_at(record, given.field);
+        auto held = by_tombstone ? json_value{} : held_at(record, given.field);
         json_value value = given.value;
         if (!by_tombstone && same(held, value)) return;
         out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
@@ -373,6 +379,14 @@ class push_merge {
                              by_tombstone ? "tombstone" : "older"});
         out_.conflicts.push_back({heading.table, heading.record_id, given.field, std::move(value), given.at,
                                   std::move(held), by_tombstone ? *record.tombstone : rival->shown});
+    }
+
+    json_value held_at(const record_state& record, std::string_view field) {
+        if (const auto* own = own_value_at(record, field)) return *own;
+        const auto root = root_of(field);
+        if (!looked_at_ || looked_at_->record != &record || looked_at_->root != root)
+            looked_at_.emplace(looked_at{&record, std::string(root), field_family(record, root)});
+        return looked_at_->held.value_at(field);
     }
 
     void win(pending_change& pending, const pending_write& write, growing_row& row) {
@@ -385,6 +399,7 @@ class push_merge {
                         user_,       client_,  true,           true};
         if (given.from_insert) held.hold = held_by_an_inserter();
         record.fields.insert_or_assign(given.field, std::move(held));
+        if (looked_at_ && looked_at_->root == root_of(given.field)) looked_at_.reset();
         record.touched = true;
         row.put(given.field, given.value, shown);
         if (given.at && shown != *given.at) {
@@ -408,8 +423,7 @@ class push_merge {
             }
             held.shown = shown;
             held.dirty = true;
-            row.put(inner->first, held.value, shown);
-            row.is_no_insert();
+            row.carry(inner->first, held.value, shown);
             ++inner;
         }
     }

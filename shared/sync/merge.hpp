@@ -32,9 +32,8 @@ struct log_row {
     std::string scope;
     change_heading heading;
     operation op = operation::update;
-    std::string data = "{}"; ///< JSON: the fields that won and what they carry along, of equal names the last
-                             ///< counts; `id` of an insert
-    std::string field_meta = "{}"; ///< JSON: {field: shown time}, the same
+    std::string data = "{}";       ///< JSON: the fields that won, what they carry along, `id` of an insert
+    std::string field_meta = "{}"; ///< JSON: {field: shown time}
     bool told = false; ///< a field is shown with another time than it claimed: its author is sent the row too
 };
 

@@ -203,25 +203,32 @@ record_state from_stored(std::string_view values, std::string_view meta, std::st
     return state;
 }
 
-json_value value_at(const record_state& state, std::string_view field) {
-    // A field's own value counts even where what lies around it is no object, and no client can show it.
-    const auto own = state.fields.find(field);
-    const auto inner = first_inside(state.fields, field);
-    const bool has_inner = inner != state.fields.end() && lies_inside(inner->first, field);
-    if (own != state.fields.end() && !has_inner) return own->second.value;
-
+field_family::field_family(const record_state& state, std::string_view root) : record_(json_object{}) {
     std::vector<std::pair<std::string_view, const value_text*>> family;
-    const auto root = root_of(field);
     const auto outermost = state.fields.find(root);
     if (outermost != state.fields.end()) family.emplace_back(root, &outermost->second.value);
     for (auto it = first_inside(state.fields, root); it != state.fields.end() && lies_inside(it->first, root);
          ++it)
         family.emplace_back(it->first, &it->second.value);
     std::ranges::stable_sort(family, {}, [](const auto& held) { return path_depth(held.first); });
-    json_value record = json_object{};
-    for (const auto& [name, value] : family) set_path(record, name, *value);
-    const auto* found = look_up(record, field);
+    for (const auto& [name, value] : family) set_path(record_, name, *value);
+}
+
+json_value field_family::value_at(std::string_view field) const {
+    const auto* found = look_up(record_, field);
     return found != nullptr ? *found : json_value{};
+}
+
+const value_text* own_value_at(const record_state& state, std::string_view field) {
+    const auto own = state.fields.find(field);
+    const auto inner = first_inside(state.fields, field);
+    const bool has_inner = inner != state.fields.end() && lies_inside(inner->first, field);
+    return own != state.fields.end() && !has_inner ? &own->second.value : nullptr;
+}
+
+json_value value_at(const record_state& state, std::string_view field) {
+    if (const auto* own = own_value_at(state, field)) return *own;
+    return field_family(state, root_of(field)).value_at(field);
 }
 
 } // namespace mana::sync

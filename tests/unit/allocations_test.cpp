@@ -67,6 +67,7 @@ void operator delete(void* memory, const std::nothrow_t& /*none*/) noexcept {
 namespace mana::sync {
 namespace {
 
+constexpr std::string_view eight = "2026-01-31T08:00:00.000Z";
 constexpr std::string_view nine = "2026-01-31T09:00:00.000Z";
 constexpr std::string_view ten = "2026-01-31T10:00:00.000Z";
 const merge_terms terms{*parse_instant("2026-01-31T11:00:00.000Z"), std::chrono::hours{24}};
@@ -155,6 +156,82 @@ TEST(allocations, of_reading_a_stored_record) {
 TEST(allocations, of_writing_a_stored_record) {
     const auto records = held_records(1);
     expect_at_most(9.3, allocations_of([&] { stored(records.begin()->second); }), 1);
+}
+
+// ---- in proportion to what is given ----
+
+/// An update of `count` fields, named `before` and a number.
+std::string fields_update(std::string_view before, int count, std::string_view at) {
+    std::string fields;
+    for (int i = 0; i < count; ++i)
+        fields.append(i == 0 ? "\"" : ",\"")
+            .append(before)
+            .append(std::to_string(100'000 + i))
+            .append(R"(":{"value":"a value that is longer than a short string","at":")")
+            .append(at)
+            .append("\"}");
+    return R"({"table":"notes","id":"019c0f2e-7a6b-7c3d-8e4f-100000000000","op":"update","fields":{)" +
+           fields + "}}";
+}
+
+/// A record that holds, at nine, an object at `a`.
+record_map with_an_object(int members) {
+    std::string value;
+    for (int i = 0; i < members; ++i)
+        value.append(i == 0 ? "\"" : ",\"")
+            .append(std::to_string(100'000 + i))
+            .append(R"(":"also longer than a short string")");
+    const auto body =
+        R"({"changes":[{"table":"notes","id":"019c0f2e-7a6b-7c3d-8e4f-100000000000","op":"update","fields":)"
+        R"({"a":{"value":{)" +
+        value + R"(},"at":")" + std::string(nine) + "\"}}}]}";
+    record_map records;
+    merge_push(changes_in(body), author(), terms, records);
+    return records;
+}
+
+/// Of twice as much, hardly more than twice as often.
+template<class Count>
+void expect_in_proportion(const char* what, const Count& count) {
+    const auto once = static_cast<double>(count(250));
+    const auto twice = static_cast<double>(count(500));
+    EXPECT_LE(twice, 2.1 * once) << what << ": " << once << ", of twice as much " << twice;
+}
+
+std::size_t of_one_change(const std::string& change, record_map records) {
+    const auto body = bench::push_body("", "", {change});
+    return allocations_of([&] { merge_push(changes_in(body), author(), terms, records); });
+}
+
+TEST(allocations, grow_with_the_changes) {
+    expect_in_proportion("new", [](int count) { return to_merge(count, bench::sample_insert, nine, {}); });
+    expect_in_proportion(
+        "winning", [](int count) { return to_merge(count, bench::sample_update, ten, held_records(count)); });
+    expect_in_proportion("of one record", [](int count) {
+        std::vector<std::string> changes(static_cast<std::size_t>(count), bench::sample_update("n", ten, 1));
+        const auto body = bench::push_body("", "", changes);
+        record_map records;
+        return allocations_of([&] { merge_push(changes_in(body), author(), terms, records); });
+    });
+}
+
+TEST(allocations, grow_with_the_fields_of_a_change) {
+    expect_in_proportion("new", [](int count) { return of_one_change(fields_update("f", count, nine), {}); });
+    expect_in_proportion("dotted",
+                         [](int count) { return of_one_change(fields_update("a.", count, ten), {}); });
+    expect_in_proportion("dotted, inside what is held", [](int count) {
+        return of_one_change(fields_update("a.", count, ten), with_an_object(count));
+    });
+    expect_in_proportion("dotted, that lose to what is held", [](int count) {
+        return of_one_change(fields_update("a.", count, eight), with_an_object(count));
+    });
+}
+
+TEST(allocations, do_not_grow_with_the_dots_of_a_name) {
+    const auto dotted = [](std::size_t dots) {
+        return of_one_change(fields_update(std::string(dots, '.'), 10, ten), with_an_object(1));
+    };
+    EXPECT_LE(dotted(100'000), dotted(1'000) + 10);
 }
 
 TEST(allocations, of_writing_an_answer) {

@@ -1,9 +1,13 @@
 // A record's state, stored and read back, and what it holds at a path.
 #include "shared/sync/record.hpp"
 
+#include <array>
 #include <gtest/gtest.h>
+#include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace mana::sync {
 namespace {
@@ -86,6 +90,41 @@ TEST(sync_record, a_value_is_found_at_its_path_inside_and_around_it) {
     EXPECT_EQ(to_json_text(value_at(state, "rec.unit")), "\"d\"");
     EXPECT_TRUE(value_at(state, "rec.none").is_null());
     EXPECT_TRUE(value_at(state, "none").is_null());
+}
+
+/// Names of up to eight steps of three kinds, so that many lie around others or beside them.
+std::string random_path(std::mt19937& random) {
+    const std::array<std::string_view, 3> steps{"a", "a!", "b"};
+    std::string path{steps.at(random() % 3)};
+    while (random() % 8 != 0) path.append(1, '.').append(steps.at(random() % 3));
+    return path;
+}
+
+TEST(sync_record, what_lies_around_and_inside_a_path_is_found_among_many) {
+    std::mt19937 random{7}; // NOLINT(cert-msc51-cpp): the same paths each time
+    for (int round = 0; round < 200; ++round) {
+        record_state state;
+        for (int i = 0; i < 60; ++i) state.fields[random_path(random)] = field("1", nine);
+        const auto path = random_path(random);
+        std::vector<const held_field*> around;
+        std::string inside = "none";
+        for (const auto& [name, held] : state.fields) {
+            if (lies_inside(path, name)) around.insert(around.begin(), &held);
+            if (inside == "none" && lies_inside(name, path)) inside = name;
+        }
+        std::vector<const held_field*> found;
+        for_each_around(state.fields, path, [&](const held_field& held) { found.push_back(&held); });
+        EXPECT_EQ(found, around) << path;
+        const auto first = first_inside(state.fields, path);
+        const bool is_inside = first != state.fields.end() && lies_inside(first->first, path);
+        EXPECT_EQ(is_inside ? first->first : "none", inside) << path;
+    }
+}
+
+TEST(sync_record, what_lies_inside_a_path_is_found_by_bytes) {
+    record_state state;
+    for (const auto* name : {"a", "a!x", "a\u00ff", "a.b", "a/c"}) state.fields[name] = field("1", nine);
+    EXPECT_EQ(first_inside(state.fields, "a")->first, "a.b");
 }
 
 TEST(sync_record, a_path_is_set_as_a_client_sets_it) {
