@@ -67,6 +67,7 @@ struct options {
     int users = 0;
     int seconds = 5;
     int warm_up = 1;
+    int pause = 0;   ///< milliseconds between an answer and the connection's next request
     double rate = 0; ///< requests a second of all connections; 0: as many as are answered
 
     [[nodiscard]] kind what() const { return kinds().at(kind_name); }
@@ -192,6 +193,7 @@ class connection {
             } else if (began >= during.counts) {
                 into.answered.push_back({took.count(), each.place(), pushes});
             }
+            std::this_thread::sleep_for(std::chrono::milliseconds{given_.pause});
         }
     }
 
@@ -292,10 +294,10 @@ class connection {
 
     bool stand_before_page(device& each) {
         each.set_cursor(std::string{start_of_time});
-        const auto inserts = pull(each, each.cursor());
-        if (occurrences(inserts, R"("op":"insert")") != page_rows) return false;
-        if (given_.what() == kind::page_insert) return true;
-        each.set_cursor(position_of(last_text(inserts.body, "syncedUntil")));
+        const auto first = pull(each, each.cursor());
+        if (given_.what() == kind::page_insert) return occurrences(first, R"("op":"insert")") == page_rows;
+        if (occurrences(first, R"("eventId")") != page_rows) return false;
+        each.set_cursor(position_of(last_text(first.body, "syncedUntil")));
         return occurrences(pull(each, each.cursor()), R"("op":"update")") == page_rows;
     }
 
@@ -432,6 +434,9 @@ int run(int argc, char** argv) {
     app.add_option("--seconds", given.seconds, "How long")->check(CLI::Range(1, 600))->capture_default_str();
     app.add_option("--warm-up", given.warm_up, "Seconds before that")
         ->check(CLI::Range(0, 60))
+        ->capture_default_str();
+    app.add_option("--pause", given.pause, "Milliseconds between an answer and the connection's next request")
+        ->check(CLI::Range(0, 1000))
         ->capture_default_str();
     app.add_option("--rate", given.rate,
                    "Requests a second, sent when they are due (default: when one is answered)")

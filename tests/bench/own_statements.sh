@@ -31,7 +31,7 @@ same() { # VALUE
 }
 
 settings_sql() {
-    sql settings "$user" "'{}'" "'5000'" "'800'"
+    sql settings "$user" "'{}'" "'5000'" "'800'" "'own'" "'3000'"
 }
 
 log_sql() {
@@ -62,7 +62,7 @@ push_script() {
     sql horizon :app "array[$scope]" "$last_id" "'infinity'"
     sql page_of_app :app "array[$scope]" \
         "select created_at - interval '1 microsecond' from sync_changes where id = ($first_id)::uuid" \
-        :page_rows :page_bytes :client "$user" "'t'" "'-infinity'"
+        :page_rows :page_bytes :client "$user" "'f'" "'-infinity'" :page_rows
     sql commit
     printf '%s\n' '\endpipeline'
 }
@@ -72,7 +72,8 @@ pull_script() {
     sql begin
     settings_sql
     sql horizon :app "array[$scope]" null "'infinity'"
-    sql page_of_tables :app "array[$scope]" "'epoch'" :page_rows :page_bytes :client "$user" "'t'" "'infinity'" "array['notes']"
+    sql page_of_tables :app "array[$scope]" "'epoch'" :page_rows :page_bytes :client "$user" "'t'" "'infinity'" \
+        :page_rows "array['notes']"
     sql commit
     printf '%s\n' '\endpipeline'
 }
@@ -89,11 +90,14 @@ make_own_scripts() {
 }
 
 
+# Rows of different runs have different ids.
 measure_own() { # push ROWS | pull: transactions/s
     if [[ $1 == pull ]]; then
         run_pgbench own.pull name=pages "users=$page_users" client=own page_rows=1000 page_bytes=8000000
         return
     fi
-    run_pgbench own.push "rows=$2" name=user client=own "share=$((users / connections))" k=0 \
-        "base=$(date +%s%3N)" "run_id=$(printf '%012d' $((10#$(date +%s%N) / 1000000 % 1000000000000)))" page_rows=5000 page_bytes=8000000 "${own_values[@]}"
+    local milliseconds
+    milliseconds=$(date +%s%3N)
+    run_pgbench own.push "rows=$2" name=user client=own "share=$((users / connections))" k=0 "base=$milliseconds" \
+        "run_id=${milliseconds: -12}" page_rows=5000 page_bytes=8000000 "${own_values[@]}"
 }

@@ -38,11 +38,12 @@ find_special_users() {
     )
 }
 
-# One connection, where they take turns: what else the machine does meets all of them alike.
+# One connection, where they take turns: what else the machine does meets all of them alike. The pause keeps each below
+# the limit of requests of a user.
 measure_special() { # KIND
     local of=() line user
     for user in ${special[$1]}; do of+=(--user "$user"); done
-    "${load[@]}" --kind "$1" --connections 1 --rate 100 "${of[@]}" >"$work/special" || die "the load program failed"
+    "${load[@]}" --kind "$1" --connections 1 --pause 5 "${of[@]}" >"$work/special" || die "the load program failed"
     while read -r line; do
         printf '  special users   %s\n' "$line"
         keep "special.$1.$(field_of user "$line")" "$(field_of p50_ms "$line")"

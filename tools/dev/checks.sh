@@ -13,7 +13,7 @@ private_stack() { # [LOG_LEVEL]
 
 # Its cluster is kept from run to run, for what takes minutes to make in it; the database mana_sync is new all the same.
 kept_stack() {
-    trap 'stack_down >/dev/null' EXIT
+    trap 'stack_down >/dev/null; drop_sockets' EXIT
     end_by_signals
     stack_down
     find "$run_dir" -mindepth 1 -maxdepth 1 ! -name lock ! -name postgres -exec rm -rf {} +
@@ -25,6 +25,10 @@ kept_stack() {
         drop database if exists mana_sync;"
     stack_up
     export_test_variables
+}
+
+drop_sockets() {
+    if [[ $socket_dir != "$run_dir" ]]; then rm -rf "$socket_dir"; fi
 }
 
 end_by_signals() {
