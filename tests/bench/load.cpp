@@ -14,6 +14,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -181,7 +182,7 @@ class connection {
             const auto due = paced_.given() ? paced_.next(during.started) : clock::now();
             if (due >= during.until) return;
             std::this_thread::sleep_until(due);
-            auto& each = devices_[turn % devices_.size()];
+            auto& each = device_of(turn);
             const bool pushes = is_push(turn);
             // What waits for its turn is late already, so it counts from when it was due.
             const auto body = pushes ? body_of(each) : std::string{};
@@ -202,8 +203,17 @@ class connection {
     pace& paced_;
     http_client http_;
     std::vector<device> devices_;
+    std::minstd_rand random_;
     bool shared_ = false; ///< other connections push for the same users
     bool fills_ = false;  ///< makes the page of a user who has none; only one connection does
+
+    /// In turns; users that are to be compared in an order that changes, so that nobody always comes after
+    /// the same one.
+    device& device_of(std::size_t turn) {
+        const auto place = turn % devices_.size();
+        if (place == 0 && !given_.named.empty()) std::ranges::shuffle(devices_, random_);
+        return devices_[place];
+    }
 
     [[nodiscard]] bool is_push(std::size_t turn) const {
         switch (given_.what()) {
