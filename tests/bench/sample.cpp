@@ -25,6 +25,18 @@ std::string sample_update(std::string_view id, std::string_view at, int number) 
            "}}";
 }
 
+std::string sample_update_of_all(std::string_view id, std::string_view at, int number) {
+    const std::string time{at};
+    const std::string count = std::to_string(number);
+    const std::string when = R"(,"at":")" + time + R"("})";
+    return R"({"table":"notes","id":")" + std::string{id} +
+           R"(","op":"update","fields":{"title":{"value":"Buy bread and rolls )" + count + '"' + when +
+           R"(,"body":{"value":"Two loaves if there are any left, otherwise rolls; and ask about the order.")" +
+           when + R"(,"done":{"value":true)" + when + R"(,"position":{"value":)" + count + when +
+           R"(,"tags":{"value":["home","errands"])" + when + R"(,"createdAt":{"value":")" + time + '"' +
+           when + R"(,"updatedAt":{"value":")" + time + '"' + when + "}}";
+}
+
 std::string push_body(std::string_view client, std::string_view since,
                       const std::vector<std::string>& changes) {
     std::string body = R"({"clientId":")" + std::string{client} + R"(","since":")" + std::string{since} +

@@ -13,6 +13,8 @@ inline constexpr std::string_view sample_table = "notes";
 std::string sample_insert(std::string_view id, std::string_view at, int number);
 /// An update of three of its fields.
 std::string sample_update(std::string_view id, std::string_view at, int number);
+/// An update of all of them.
+std::string sample_update_of_all(std::string_view id, std::string_view at, int number);
 
 /// The body of a push.
 std::string push_body(std::string_view client, std::string_view since,

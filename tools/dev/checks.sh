@@ -3,17 +3,49 @@
 
 private_stack() { # [LOG_LEVEL]
     trap 'stack_down >/dev/null; drop_data' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    end_by_signals
     stack_down
     stack_wipe
-    # The tests' stack is their own: settings of the shell that calls are not.
+    private_settings "$@"
+    stack_up
+    export_test_variables
+}
+
+# Its cluster is kept from run to run, for what takes minutes to make in it; the database mana_sync is new all the same.
+kept_stack() {
+    trap 'stack_down >/dev/null; drop_sockets' EXIT
+    end_by_signals
+    stack_down
+    find "$run_dir" -mindepth 1 -maxdepth 1 ! -name lock ! -name postgres -exec rm -rf {} +
+    mkdir -p "$run_dir/log"
+    private_settings
+    start_postgres
+    psql_quietly "$(postgres_url postgres postgres)" <<<"
+        set client_min_messages = warning;
+        drop database if exists mana_sync;"
+    stack_up
+    export_test_variables
+}
+
+drop_sockets() {
+    if [[ $socket_dir != "$run_dir" ]]; then rm -rf "$socket_dir"; fi
+}
+
+end_by_signals() {
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+# The tests' stack is their own: settings of the shell that calls are not.
+private_settings() { # [LOG_LEVEL]
     unset "${program_variables[@]}"
     if [[ -n ${1:-} ]]; then export LOG_LEVEL=$1; fi
     PORT=$(free_port)
     IDENTITY_PORT=$(free_port)
     settings
-    stack_up
+}
+
+export_test_variables() {
     export MANA_TEST_URL=http://127.0.0.1:$PORT
     export MANA_TEST_IDENTITY_URL=http://127.0.0.1:$IDENTITY_PORT
     export MANA_TEST_DATABASE_URL=$DATABASE_URL
@@ -86,22 +118,23 @@ script() { # NAME SECONDS PROGRAM ARG...
     printf 'set_tests_properties(%s PROPERTIES TIMEOUT %s)\n' "$name" "$seconds"
 }
 
-bench() { # [hub|overload|spaces] ARG...
-    local program=tests/bench/run
+bench() { # [curve|hub|overload|spaces] ARG...
+    local program=
     case ${1:-} in
         hub | overload | spaces)
             program=tests/bench/$1
             shift
             ;;
     esac
-    use_instance bench
+    if [[ -n $program ]]; then use_instance bench; else use_instance bench-used; fi
     lock_instance
     install_packages "${build_packages[@]}" "${run_packages[@]}"
     newest_postgres
     build_release
-    private_stack
+    if [[ -n $program ]]; then private_stack; else kept_stack; fi
     disown -a # the hub is killed on purpose: bash is not to tell of it
-    "$program" "$@"
+    export PGHOST=$postgres_dir PGPORT=5432 # of tests/bench/used/build
+    "${program:-tests/bench/run}" "$@"
 }
 
 check() { # [full] ARG...
