@@ -1,5 +1,7 @@
 #include "shared/sync/json_text.hpp"
 
+#include <simdjson.h>
+
 #include <stdexcept>
 #include <utility>
 
@@ -24,19 +26,44 @@ std::size_t end_of_word(std::string_view text, std::size_t at) {
     return at;
 }
 
-std::size_t end_of_container(std::string_view text, std::size_t at) {
-    std::size_t depth = 0;
-    while (at < text.size()) {
-        const char c = text[at];
-        if (c == '"') {
-            at = end_of_json_string(text, at);
-            continue;
-        }
-        ++at;
-        if (c == '{' || c == '[') ++depth;
-        if ((c == '}' || c == ']') && --depth == 0) return at;
+namespace od = simdjson::ondemand;
+
+/// simdjson says what is wrong by an exception of its own.
+template<class Step>
+auto read_or_fail(Step step) {
+    try {
+        return step();
+    } catch (const simdjson::simdjson_error& failed) {
+        fail(failed.what());
     }
-    fail("a container does not end");
+}
+
+std::string_view trimmed(std::string_view json) {
+    return json.substr(0, json.find_last_not_of(" \n\r\t") + 1);
+}
+
+/// The whole text of a value.
+std::string_view text_of(od::value value) {
+    switch (value.type()) {
+    case od::json_type::object: {
+        od::object whole = value.get_object();
+        return whole.raw_json();
+    }
+    case od::json_type::array: {
+        od::array whole = value.get_array();
+        return whole.raw_json();
+    }
+    default:
+        return trimmed(value.raw_json_token());
+    }
+}
+
+/// The name ends with the last quote before the value.
+std::string_view name_before(const char* name, std::string_view value) {
+    const std::string_view between{name, static_cast<std::size_t>(value.data() - name)};
+    const auto quote = between.rfind('"');
+    if (quote == std::string_view::npos) fail("a member has no name");
+    return between.substr(0, quote);
 }
 
 /// The string between the quotes; nothing where it is no whole string.
@@ -91,51 +118,48 @@ std::string& object_writer::member(std::string_view name) {
     return out_;
 }
 
-object_reader::object_reader(std::string_view text) : text_(text) {
-    expect('{');
+struct object_reader::parsing {
+    od::parser parser;
+    std::string text; ///< with the room behind it that simdjson reads into
+    od::document document;
+    od::object object;
+    od::object_iterator at;
+    od::object_iterator end;
+    bool begun = false;
+};
+
+object_reader::object_reader() : parsing_(std::make_unique<parsing>()) {}
+object_reader::~object_reader() = default;
+
+void object_reader::read(std::string_view object) {
+    auto& [parser, text, document, members, at, end, begun] = *parsing_;
+    text.assign(object);
+    text.reserve(object.size() + simdjson::SIMDJSON_PADDING);
+    begun = false;
+    read_or_fail([&] {
+        document = parser.iterate(simdjson::padded_string_view(text.data(), text.size(), text.capacity()));
+        members = document.get_object();
+        at = members.begin();
+        end = members.end();
+    });
 }
 
 bool object_reader::next() {
-    if (peek() == '}') {
-        ++at_;
-        if (text_.find_first_not_of(" \n\t\r", at_) != std::string_view::npos) fail("something follows");
-        --at_;
-        return false;
-    }
-    if (!std::exchange(first_, false)) expect(',');
-    if (peek() != '"') fail("a name was expected");
-    const auto name = take_value();
-    if (name.find('\\') == std::string_view::npos)
-        name_ = name.substr(1, name.size() - 2);
-    else
-        name_ = read_json_string(name);
-    expect(':');
-    peek();
-    value_ = take_value();
-    return true;
-}
-
-void object_reader::expect(char wanted) {
-    if (peek() != wanted) fail(std::string("no ") + wanted + " at byte " + std::to_string(at_));
-    ++at_;
-}
-
-char object_reader::peek() {
-    while (at_ < text_.size() && is_space(text_[at_])) ++at_;
-    if (at_ == text_.size()) fail("it ends too early");
-    return text_[at_];
-}
-
-std::string_view object_reader::take_value() {
-    const auto start = at_;
-    const char c = text_[at_];
-    if (c == '"')
-        at_ = end_of_json_string(text_, at_);
-    else
-        at_ = c == '{' || c == '[' ? end_of_container(text_, at_) : end_of_word(text_, at_);
-    const auto value = text_.substr(start, at_ - start);
-    if (value.empty() || (c == '"' && !is_string(value))) fail("a value was expected");
-    return value;
+    auto& [parser, text, document, members, at, end, begun] = *parsing_;
+    return read_or_fail([&] {
+        if (begun) ++at;
+        begun = true;
+        if (at == end) {
+            if (document.current_location().error() == simdjson::SUCCESS) fail("something follows");
+            return false;
+        }
+        od::field member = *at;
+        const char* const name = member.key().raw();
+        name_ = member.unescaped_key();
+        value_ = text_of(member.value());
+        name_as_written_ = name_before(name, value_);
+        return true;
+    });
 }
 
 std::string read_json_string(std::string_view text) {

@@ -5,6 +5,7 @@
 #include "shared/sync/json.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -44,26 +45,34 @@ class object_writer {
     std::string& out_;
 };
 
-/// Walks over the members of an object's text, in their order there. What is inside a value is not looked at.
-/// The text must outlive it and be JSON: where it cannot go on, it throws std::invalid_argument.
+/// Walks over the members of an object's text, in their order there, by simdjson. Values are not looked into.
+/// One reader serves any number of objects, one after the other, in the same memory. Not thread-safe.
 class object_reader {
   public:
-    explicit object_reader(std::string_view text);
+    object_reader();
+    ~object_reader();
+    object_reader(const object_reader&) = delete;
+    object_reader& operator=(const object_reader&) = delete;
+
+    /// Begins with an object. Throws std::invalid_argument, as next() does, where the text is no object; it
+    /// need not outlive the call.
+    void read(std::string_view object);
     /// Goes to the next member; false where there is none.
     bool next();
-    [[nodiscard]] const std::string& name() const { return name_; }
+
+    // Of the member; the views live until the next read().
+    [[nodiscard]] std::string_view name() const { return name_; }
+    [[nodiscard]] std::string_view name_as_written() const {
+        return name_as_written_;
+    } ///< without its quotes
     [[nodiscard]] std::string_view value() const { return value_; }
 
   private:
-    std::string_view text_;
-    std::size_t at_ = 0;
-    bool first_ = true;
-    std::string name_;
+    struct parsing;
+    std::unique_ptr<parsing> parsing_;
+    std::string_view name_;
+    std::string_view name_as_written_;
     std::string_view value_;
-
-    void expect(char wanted);
-    char peek();
-    std::string_view take_value();
 };
 
 /// The string whose JSON text this is. Throws std::invalid_argument where it is no string.

@@ -66,14 +66,14 @@ class meta_reader {
         field.user = home_user_;
         std::optional<instant> compared;
         std::optional<instant> shown;
-        for (object_reader members(meta); members.next();) {
-            const auto& key = members.name();
-            if (key == "at") field.claimed = time_in(members);
-            if (key == "compared") compared = time_in(members);
-            if (key == "shown") shown = time_in(members);
-            if (key == "hold") field.hold = time_in(members);
-            if (key == "user") field.user = users_.named(members.value());
-            if (key == "client") field.client = clients_.named(members.value());
+        for (members_.read(meta); members_.next();) {
+            const auto key = members_.name();
+            if (key == "at") field.claimed = time_in(members_);
+            if (key == "compared") compared = time_in(members_);
+            if (key == "shown") shown = time_in(members_);
+            if (key == "hold") field.hold = time_in(members_);
+            if (key == "user") field.user = users_.named(members_.value());
+            if (key == "client") field.client = clients_.named(members_.value());
         }
         const instant by_default = field.claimed.value_or(epoch);
         field.compared = compared.value_or(by_default);
@@ -83,7 +83,7 @@ class meta_reader {
 
   private:
     struct last_name {
-        std::string_view as_text;
+        std::string as_text;
         shared_name held;
 
         const shared_name& named(std::string_view text) {
@@ -93,6 +93,7 @@ class meta_reader {
             return held;
         }
     };
+    object_reader members_;
     shared_name home_user_;
     last_name users_;
     last_name clients_;
@@ -101,7 +102,8 @@ class meta_reader {
         const auto text = member.value();
         const bool quoted = text.size() >= 2 && text.front() == '"';
         const auto time = quoted ? parse_instant(text.substr(1, text.size() - 2)) : std::nullopt;
-        if (!time) throw std::invalid_argument("record state: \"" + member.name() + "\" is no time");
+        if (!time)
+            throw std::invalid_argument("record state: \"" + std::string(member.name()) + "\" is no time");
         return *time;
     }
 };
@@ -194,11 +196,12 @@ stored_record to_stored(const record_state& state, std::string_view home_user, b
 record_state from_stored(std::string_view values, std::string_view meta, std::string_view home_user) {
     record_state state;
     meta_reader reader(home_user);
-    for (object_reader fields(meta); fields.next();)
-        state.fields.insert_or_assign(fields.name(), reader.read(fields.value()));
-    for (object_reader held(values); held.next();) {
-        const auto field = state.fields.find(held.name());
-        if (field != state.fields.end()) field->second.value.text = held.value();
+    object_reader fields;
+    for (fields.read(meta); fields.next();)
+        state.fields.insert_or_assign(std::string(fields.name()), reader.read(fields.value()));
+    for (fields.read(values); fields.next();) {
+        const auto field = state.fields.find(fields.name());
+        if (field != state.fields.end()) field->second.value.text = fields.value();
     }
     return state;
 }

@@ -1,9 +1,8 @@
 #include "shared/sync/shown_row.hpp"
 
-#include <simdjson.h>
+#include "shared/sync/json_text.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -12,8 +11,6 @@
 namespace mana::sync {
 
 namespace {
-
-namespace od = simdjson::ondemand;
 
 constexpr std::string_view absent;
 
@@ -34,61 +31,19 @@ struct member {
     std::string_view value;
 };
 
-std::string_view trimmed(std::string_view json) {
-    const auto end = json.find_last_not_of(" \n\r\t");
-    return json.substr(0, end + 1);
-}
-
-/// The whole text of a value. Throws simdjson_error where it is no JSON.
-std::string_view text_of(od::value value) {
-    switch (value.type()) {
-    case od::json_type::object: {
-        od::object whole = value.get_object();
-        return whole.raw_json();
-    }
-    case od::json_type::array: {
-        od::array whole = value.get_array();
-        return whole.raw_json();
-    }
-    default:
-        return trimmed(value.raw_json_token());
-    }
-}
-
-/// The key's text ends with a quote before the value: jsonb prints `"key": value`.
-std::string_view key_before(const char* key, std::string_view value) {
-    const std::string_view between{key, static_cast<std::size_t>(value.data() - key)};
-    const auto quote = between.rfind('"');
-    if (quote == std::string_view::npos)
-        throw std::invalid_argument("a stored row has a member without a key");
-    return between.substr(0, quote);
-}
-
-/// Reads the members of jsonb objects, in their order, again and again into the same memory.
-class member_reader {
+/// The members of jsonb objects, again and again in the same memory.
+class member_list {
   public:
-    /// The members' views live until the next call.
+    /// The views live until the next call.
     const std::vector<member>& read(std::string_view object) {
         members_.clear();
-        text_.assign(object);
-        text_.reserve(object.size() + simdjson::SIMDJSON_PADDING);
-        try {
-            auto document =
-                parser_.iterate(simdjson::padded_string_view(text_.data(), text_.size(), text_.capacity()));
-            for (auto field : document.get_object()) {
-                const char* const key = field.key().value().raw();
-                const auto value = text_of(field.value());
-                members_.push_back({key_before(key, value), value});
-            }
-        } catch (const simdjson::simdjson_error& failed) {
-            throw std::invalid_argument(std::string("stored JSON cannot be read: ") + failed.what());
-        }
+        for (reader_.read(object); reader_.next();)
+            members_.push_back({reader_.name_as_written(), reader_.value()});
         return members_;
     }
 
   private:
-    od::parser parser_;
-    std::string text_;
+    object_reader reader_;
     std::vector<member> members_;
 };
 
@@ -156,8 +111,8 @@ logged_change logged(const stored_row& row) {
 } // namespace
 
 struct row_writer::reader {
-    member_reader data;
-    member_reader times;
+    member_list data;
+    member_list times;
 
     /// The row as its one change, where every value goes as it stands: plain fields, each with its stored
     /// time, in the one order that jsonb gives to both objects. Nothing where the row needs more than that.

@@ -48,8 +48,9 @@ bool equal_where_none_is_cut(const json_value& cut, const json_value& whole) {
 // Members as a reader of the text alone finds them are those of the parsed value.
 void must_be_walked_over(const sync::json_object& members, std::string_view text) {
     sync::json_object walked;
-    for (sync::object_reader reader(text); reader.next();)
-        set_member(walked, reader.name(), sync::parse_stored_json(reader.value()));
+    sync::object_reader reader;
+    for (reader.read(text); reader.next();)
+        set_member(walked, std::string(reader.name()), sync::parse_stored_json(reader.value()));
     must(sync::to_json_text(walked) == sync::to_json_text(members), "an object's text is walked over");
 }
 

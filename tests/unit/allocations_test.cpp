@@ -150,7 +150,7 @@ TEST(allocations, of_merging_updates_that_win) {
 
 TEST(allocations, of_reading_a_stored_record) {
     const auto text = stored(held_records(1).begin()->second);
-    expect_at_most(17.5, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
+    expect_at_most(35, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
 }
 
 TEST(allocations, of_writing_a_stored_record) {

@@ -12,7 +12,8 @@ namespace {
 /// "name=value" of each member.
 std::string members(std::string_view text) {
     std::string found;
-    for (object_reader reader(text); reader.next();)
+    object_reader reader;
+    for (reader.read(text); reader.next();)
         found.append(found.empty() ? "" : "; ").append(reader.name()).append("=").append(reader.value());
     return found;
 }
