@@ -83,7 +83,7 @@ def draw(curves):
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x.at(records):.1f}" cy="{y.at(ratio):.1f}" r="3" fill="{colour}"/>'
                   for records, ratio in curve]
-        parts.append(text(WIDTH - RIGHT + 12, labels[name] + 4, f'{NAMES[name]}: {curve[-1][1]:.2f}', colour=colour))
+        parts.append(text(WIDTH - RIGHT + 12, labels[name] + 4, f'{NAMES[name]}: {curve[-1][1]:.2g}', colour=colour))
     return '\n'.join(parts + ['</svg>']) + '\n'
 
 
