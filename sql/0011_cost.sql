@@ -116,7 +116,7 @@ $$;
 
 -- ---- Locks, and what there is to read ----
 
--- One scope, which is most of the time all there is, takes no query.
+-- As in sql/0004, without a search_path of its own.
 create or replace function lock_scopes(app text, written text[], only_read text[],
                                        out receipt timestamptz, out newest timestamptz)
     language plpgsql volatile
@@ -125,24 +125,18 @@ declare
     wanted record;
     ignored text;
 begin
-    if cardinality(written) = 1 and cardinality(only_read) = 0 then
-        ignored := pg_advisory_xact_lock(public.scope_lock(app, written[1]));
-    elsif cardinality(written) = 0 and cardinality(only_read) = 1 then
-        ignored := pg_advisory_xact_lock_shared(public.scope_lock(app, only_read[1]));
-    else
-        for wanted in
-            select public.scope_lock(app, scope) as key, bool_or(is_written) as is_written
-            from (select unnest(written) as scope, true as is_written
-                  union all select unnest(only_read), false) as scopes
-            group by key order by key
-        loop
-            if wanted.is_written then
-                ignored := pg_advisory_xact_lock(wanted.key);
-            else
-                ignored := pg_advisory_xact_lock_shared(wanted.key);
-            end if;
-        end loop;
-    end if;
+    for wanted in
+        select public.scope_lock(app, scope) as key, bool_or(is_written) as is_written
+        from (select unnest(written) as scope, true as is_written
+              union all select unnest(only_read), false) as scopes
+        group by key order by key
+    loop
+        if wanted.is_written then
+            ignored := pg_advisory_xact_lock(wanted.key);
+        else
+            ignored := pg_advisory_xact_lock_shared(wanted.key);
+        end if;
+    end loop;
     receipt := clock_timestamp();
     newest := public.position_at(pg_sequence_last_value('public.sync_positions'));
 end
@@ -160,13 +154,16 @@ create function look_ahead(app text, scopes text[], tables text[], since timesta
                            out horizon timestamptz, out newest timestamptz, out spaces text, out anything boolean)
     language plpgsql volatile
 as $$
+declare
+    ignored text;
 begin
-    newest := (select locks.newest from public.lock_scopes(app, '{}', scopes) as locks);
     if cardinality(scopes) = 1 then
+        ignored := pg_advisory_xact_lock_shared(public.scope_lock(app, scopes[1]));
         horizon := (select created_at from public.sync_changes as change
                     where change.scope = scopes[1] and change.app_id = app and created_at <= bound
                     order by created_at desc limit 1);
     else
+        perform public.lock_scopes(app, '{}', scopes);
         horizon := (select max(last_row.created_at)
                     from unnest(scopes) as mine(scope)
                     cross join lateral (
@@ -175,6 +172,7 @@ begin
                         order by created_at desc limit 1
                     ) as last_row);
     end if;
+    newest := public.position_at(pg_sequence_last_value('public.sync_positions'));
     spaces := (select changed::text from public.sync_reader_spaces as shown
                where shown.user_id = reader and shown.app_id = app);
     anything := coalesce(horizon > since, false);
@@ -193,20 +191,28 @@ end
 $$;
 -- read_horizon (sql/0004) stays for workers of the version before, which serve until they are restarted.
 
--- The beginning of a push: lock_scopes for what it writes, and whether its author knows all of the own scope up to
--- here: then, where the author reads no other, there is no page to be read for the answer. In `spaces` as in look_ahead.
+-- The beginning of a push: the locks of what it writes (as lock_scopes), and whether its author knows all of the own scope
+-- up to here: then, where the author reads no other, there is no page to be read for the answer. In `spaces` as in
+-- look_ahead. What is asked under the locks is one statement, whose snapshot comes after them.
 create function begin_push(app text, written text[], author text, since timestamptz,
                            out receipt timestamptz, out newest timestamptz, out up_to_date boolean, out spaces text)
     language plpgsql volatile
 as $$
+declare
+    ignored text;
 begin
-    select locks.receipt, locks.newest into begin_push.receipt, begin_push.newest
-    from public.lock_scopes(app, written, '{}') as locks;
-    up_to_date := not exists (
-        select from public.sync_changes as change
-        where change.scope = 'u:' || author and change.app_id = app and created_at > since);
-    spaces := (select changed::text from public.sync_reader_spaces as shown
-               where shown.user_id = author and shown.app_id = app);
+    if cardinality(written) = 1 then
+        ignored := pg_advisory_xact_lock(public.scope_lock(app, written[1]));
+    else
+        perform public.lock_scopes(app, written, '{}');
+    end if;
+    select not exists (select from public.sync_changes as change
+                       where change.scope = 'u:' || author and change.app_id = app and created_at > since),
+           (select changed::text from public.sync_reader_spaces as shown
+            where shown.user_id = author and shown.app_id = app)
+    into up_to_date, spaces;
+    receipt := clock_timestamp();
+    newest := public.position_at(pg_sequence_last_value('public.sync_positions'));
 end
 $$;
 

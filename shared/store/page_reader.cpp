@@ -45,9 +45,9 @@ constexpr std::string_view columns_of_page = R"(
 select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, change.table_name, change.record_id,
        change.op, case when not beyond then change.data::text end, change.field_meta::text, change.schema_version,
        change.actor::text, change.origin, change.space_id, beyond,
-       case when change.data -> 'deletedAt' = 'null' then (select record.data::text <record>)
+       case when undeletes then (select record.data::text <record>)
             when deleted.data is not null then jsonb_build_object('deletedAt', deleted.data -> 'deletedAt')::text end,
-       case when change.data -> 'deletedAt' = 'null' then (select record.meta::text <record>)
+       case when undeletes then (select record.meta::text <record>)
             when deleted.data is not null then jsonb_build_object('deletedAt', deleted.meta -> 'deletedAt')::text end)";
 constexpr std::string_view record_of_row = R"(from sync_records as record
              where record.scope = <home> and record.app_id = change.app_id
@@ -87,7 +87,9 @@ std::string finished(std::string sql, std::string_view home, std::string_view ga
 // The reader's own scope alone, which is all that most readers have: one walk along one index.
 std::string page_of_scope_sql(std::string_view narrowed) {
     std::string sql{columns_of_page};
-    sql.append("\nfrom (select walked.*,").append(weighed).append(R"(
+    sql.append("\nfrom (select walked.*, data -> 'deletedAt' = 'null' as undeletes,")
+        .append(weighed)
+        .append(R"(
     from (
         select * from sync_changes as change
         where change.scope = $2 and change.app_id = $1 and change.created_at > $3::timestamptz)");
@@ -152,7 +154,8 @@ std::string page_of_scopes_sql(std::string_view readers, std::string_view narrow
     sql.append(walk).append(further_walks).append(weighed).append(merged_walks).append(in_order);
     sql.append(rows_of_walks).append(columns_of_page).append(R"(
 from (select place, beyond from page where before <= $5::bigint) as page
-join sync_changes as change on change.ctid = page.place)");
+join sync_changes as change on change.ctid = page.place
+cross join lateral (select change.data -> 'deletedAt' = 'null' as undeletes offset 0) as kind)");
     sql.append(deleted_record).append("\norder by change.created_at");
     return finished(std::move(sql), home_of_any, {});
 }

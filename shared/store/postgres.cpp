@@ -104,6 +104,9 @@ parameter parameter::array(std::span<const std::optional<std::string>> items) {
     constexpr std::int32_t text_oid = 25;
     constexpr std::int32_t null_length = -1;
     std::string bytes;
+    std::size_t size = 32;
+    for (const auto& item : items) size += sizeof(std::int32_t) + (item ? item->size() : 0);
+    bytes.reserve(size);
     append_big_endian(bytes, items.empty() ? 0 : 1); // dimensions
     append_big_endian(bytes, 1);                     // there may be nulls
     append_big_endian(bytes, text_oid);
@@ -115,7 +118,8 @@ parameter parameter::array(std::span<const std::optional<std::string>> items) {
         append_big_endian(bytes, item ? static_cast<std::int32_t>(item->size()) : null_length);
         if (item) bytes += *item;
     }
-    parameter made{std::string_view(bytes)};
+    parameter made{std::nullopt};
+    made.bytes_ = std::move(bytes);
     made.binary_ = true;
     return made;
 }
@@ -133,6 +137,13 @@ void columns::add(row values) {
 std::vector<parameter> columns::after(std::initializer_list<parameter> first) const {
     std::vector<parameter> all(first);
     for (const auto& column : columns_) all.push_back(parameter::array(column));
+    return all;
+}
+
+std::vector<parameter> columns::only_row_after(std::initializer_list<parameter> first) const {
+    std::vector<parameter> all(first);
+    for (const auto& column : columns_)
+        all.push_back(column.front() ? parameter(*column.front()) : parameter(std::nullopt));
     return all;
 }
 

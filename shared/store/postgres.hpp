@@ -83,6 +83,8 @@ class columns {
     [[nodiscard]] std::size_t rows() const { return columns_.empty() ? 0 : columns_.front().size(); }
     /// `first`, and then the columns.
     [[nodiscard]] std::vector<parameter> after(std::initializer_list<parameter> first) const;
+    /// The same for a statement that takes one row, as values and not as arrays.
+    [[nodiscard]] std::vector<parameter> only_row_after(std::initializer_list<parameter> first) const;
 
   private:
     std::vector<row> columns_;

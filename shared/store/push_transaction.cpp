@@ -31,7 +31,7 @@ from begin_push($1, $2, $3, $4::timestamptz))"};
 // $1 app, $2 user, $3 client, $4 how many; then one array a column of the rows, and of what is announced:
 // each scope's rows in sync_pushes, where those find them who were not told. Positions are taken as late as
 // can be, one after the other in the order of the rows.
-constexpr statement log_statement{"write_log", R"(
+constexpr std::string_view write_log_sql = R"(
 with clock as materialized (select take_positions($4::int) as first),
 logged as (
     insert into sync_changes (app_id, user_id, client_id, created_at, id, scope, table_name, record_id, op, data,
@@ -39,17 +39,51 @@ logged as (
     select $1, $2, $3, clock.first + (place - 1) * interval '1 microsecond', change.id::uuid, scope, table_name,
            record_id, op, data::jsonb, field_meta::jsonb, schema_version::int, actor::jsonb, origin, space_id,
            told::boolean, bytes::int
-    from clock, unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-                       $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) with ordinality
-        as change(id, scope, table_name, record_id, op, data, field_meta, schema_version, actor, origin, space_id, told,
-                  bytes, place)
+    from clock, <rows>
 ), announced as (
     insert into sync_pushes (scope, app_id, user_id, client_id, tables, changes, newest)
     select scope, $1, $2, $3, array(select jsonb_array_elements_text(tables::jsonb)), changes::int,
            clock.first + last_place::int * interval '1 microsecond'
-    from clock, unnest($18::text[], $19::text[], $20::text[], $21::text[]) as pushed(scope, tables, changes, last_place)
+    from clock, <announced>
 )
-select (extract(epoch from first) * 1000000)::bigint from clock)"};
+select (extract(epoch from first) * 1000000)::bigint from clock)";
+constexpr std::string_view many_rows = R"(
+         unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+                $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) with ordinality
+             as change(id, scope, table_name, record_id, op, data, field_meta, schema_version, actor, origin, space_id,
+                       told, bytes, place))";
+constexpr std::string_view many_announced = R"(
+         unnest($18::text[], $19::text[], $20::text[], $21::text[]) as pushed(scope, tables, changes, last_place))";
+
+// Most pushes have one row: its columns come as they are, and PostgreSQL takes no arrays apart.
+constexpr std::string_view one_row = R"(
+         (select $5::text as id, $6::text as scope, $7::text as table_name, $8::text as record_id, $9::text as op,
+                 $10::text as data, $11::text as field_meta, $12::text as schema_version, $13::text as actor,
+                 $14::text as origin, $15::text as space_id, $16::text as told, $17::text as bytes, 1 as place)
+             as change)";
+constexpr std::string_view one_announced = R"(
+         (select $18::text as scope, $19::text as tables, $20::text as changes, $21::text as last_place) as pushed)";
+
+std::string write_log_of(std::string_view rows, std::string_view announced) {
+    constexpr std::string_view place_of_rows = "<rows>";
+    constexpr std::string_view place_of_announced = "<announced>";
+    std::string sql{write_log_sql};
+    sql.replace(sql.find(place_of_rows), place_of_rows.size(), rows);
+    sql.replace(sql.find(place_of_announced), place_of_announced.size(), announced);
+    return sql;
+}
+
+const statement& write_log_of_many() {
+    static const std::string sql = write_log_of(many_rows, many_announced);
+    static const statement made{"write_log", sql.c_str()};
+    return made;
+}
+
+const statement& write_log_of_one() {
+    static const std::string sql = write_log_of(one_row, one_announced);
+    static const statement made{"write_log_of_one", sql.c_str()};
+    return made;
+}
 
 /// A version 7 uuid: its time first, so that new keys gather at one end of the index.
 std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator& random) {
@@ -221,11 +255,18 @@ class push_attempt {
                      text_or_null(heading.origin), text_or_null(heading.space), row.told ? "t" : "f",
                      std::move(stored.bytes)});
         }
-        auto parameters = log.after(
-            {app_, who_.user, push_.client_id, parameter::number(static_cast<std::int64_t>(log.rows()))});
         announced_ = announcement_of(merged_.rows);
-        std::ranges::move(announced_columns().after({}), std::back_inserter(parameters));
-        in_.send(log_statement, parameters);
+        send_log(log, announced_columns());
+    }
+
+    void send_log(const columns& log, const columns& announced) {
+        const auto count = parameter::number(static_cast<std::int64_t>(log.rows()));
+        const bool one = log.rows() == 1;
+        auto parameters = one ? log.only_row_after({app_, who_.user, push_.client_id, count})
+                              : log.after({app_, who_.user, push_.client_id, count});
+        std::ranges::move(one ? announced.only_row_after({}) : announced.after({}),
+                          std::back_inserter(parameters));
+        in_.send(one ? write_log_of_one() : write_log_of_many(), parameters);
     }
 
     /// Where the answer needs a page, and nothing but the own scope is read, its transaction goes after the
@@ -340,7 +381,7 @@ std::span<const statement> push_statements() {
     static const auto list = [] {
         const auto shared = take_up_statements();
         std::vector<statement> all(shared.begin(), shared.end());
-        all.insert(all.end(), {begin_push_statement, log_statement});
+        all.insert(all.end(), {begin_push_statement, write_log_of_many(), write_log_of_one()});
         return all;
     }();
     return list;

@@ -132,28 +132,29 @@ object_reader::object_reader() : parsing_(std::make_unique<parsing>()) {}
 object_reader::~object_reader() = default;
 
 void object_reader::read(std::string_view object) {
-    auto& [parser, text, document, members, at, end, begun] = *parsing_;
-    text.assign(object);
-    text.reserve(object.size() + simdjson::SIMDJSON_PADDING);
-    begun = false;
-    read_or_fail([&] {
-        document = parser.iterate(simdjson::padded_string_view(text.data(), text.size(), text.capacity()));
-        members = document.get_object();
-        at = members.begin();
-        end = members.end();
+    parsing& on = *parsing_;
+    on.text.assign(object);
+    on.text.reserve(object.size() + simdjson::SIMDJSON_PADDING);
+    on.begun = false;
+    read_or_fail([&on] {
+        on.document = on.parser.iterate(
+            simdjson::padded_string_view(on.text.data(), on.text.size(), on.text.capacity()));
+        on.object = on.document.get_object();
+        on.at = on.object.begin();
+        on.end = on.object.end();
     });
 }
 
 bool object_reader::next() {
-    auto& [parser, text, document, members, at, end, begun] = *parsing_;
-    return read_or_fail([&] {
-        if (begun) ++at;
-        begun = true;
-        if (at == end) {
-            if (document.current_location().error() == simdjson::SUCCESS) fail("something follows");
+    return read_or_fail([this] {
+        parsing& on = *parsing_;
+        if (on.begun) ++on.at;
+        on.begun = true;
+        if (on.at == on.end) {
+            if (on.document.current_location().error() == simdjson::SUCCESS) fail("something follows");
             return false;
         }
-        od::field member = *at;
+        od::field member = *on.at;
         const char* const name = member.key().raw();
         name_ = member.unescaped_key();
         value_ = text_of(member.value());

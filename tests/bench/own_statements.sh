@@ -15,10 +15,6 @@ make_expressions() {
     row_id="lpad(to_hex(:base::bigint + :k::bigint), 12, '0') || '7' || lpad(to_hex(%s), 3, '0') || '8' ||
             lpad(to_hex(:client_id::int), 3, '0') || :run_id"
     # shellcheck disable=SC2059
-    printf -v first_id "$row_id" 0
-    # shellcheck disable=SC2059
-    printf -v last_id "$row_id" ":rows::int - 1"
-    # shellcheck disable=SC2059
     printf -v place_id "$row_id" place
     ids="select array_agg($place_id) from generate_series(0, :rows::int - 1) as place"
     record_ids="select array_agg(md5($place_id)) from generate_series(0, :rows::int - 1) as place"
@@ -31,49 +27,52 @@ same() { # VALUE
 }
 
 settings_sql() {
-    sql settings "$user" "'{}'" "'5000'" "'800'" "'own'" "'3000'"
+    sql settings "$user" "'{}'" "'own'"
 }
+
+# What the programs set once for each session of theirs.
+session_settings="-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c enable_incremental_sort=off
+    -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan"
 
 log_sql() {
     sql write_log :app "$user" :client :rows "$ids" "$scopes" "$(same "'notes'")" "$record_ids" "$(same "'insert'")" \
-        "$(same :data)" "$(same :field_meta)" "$(same "'1'")" "$(same null)" "$(same null)" "$(same null)" "$(same "'f'")" "$(same :bytes)"
+        "$(same :data)" "$(same :field_meta)" "$(same "'1'")" "$(same null)" "$(same null)" "$(same null)" "$(same "'f'")" "$(same :bytes)" \
+        "array[$scope]" "array['[\"notes\"]']" "array[:rows::text]" "array[(:rows::int - 1)::text]"
 }
 
 next_user() {
     printf '%s\n' '\set k :k + 1' '\set u :client_id + :clients * random(0, :share - 1)'
 }
 
-# A push as push_transaction.cpp runs it: what goes into one round trip is in one pipeline here too. A client's cursor
-# lies just before the rows of its push.
+# A push as push_transaction.cpp runs it for an author who is up to date: what goes into one round trip is in one pipeline
+# here too.
 push_script() {
     next_user
     printf '%s\n' '\startpipeline'
     sql begin
     settings_sql
-    sql lock_scopes :app "array[$scope]"
+    sql begin_push :app "array[$scope]" "$user" "'infinity'"
     sql read_records :app "array[$scope]" "$(same "'notes'")" "$record_ids"
     printf '%s\n' '\endpipeline' '\startpipeline'
     log_sql
     sql add_to_records :app "$scopes" "$(same "'notes'")" "$record_ids" "$(same :record_data)" \
         "$(same :record_meta)" "$(same null)" "$(same "'f'")" "$(same "'f'")"
     sql commit
-    sql begin
-    settings_sql
-    sql horizon :app "array[$scope]" "$last_id" "'infinity'"
-    sql page_of_app :app "array[$scope]" \
-        "select created_at - interval '1 microsecond' from sync_changes where id = ($first_id)::uuid" \
-        :page_rows :page_bytes :client "$user" "'f'" "'-infinity'" :page_rows
-    sql commit
     printf '%s\n' '\endpipeline'
 }
 
+# A pull of a page: the look ahead, and then the rows.
 pull_script() {
     printf '%s\n' '\set u mod(:client_id, :users)' '\startpipeline'
     sql begin
     settings_sql
-    sql horizon :app "array[$scope]" null "'infinity'"
-    sql page_of_tables :app "array[$scope]" "'epoch'" :page_rows :page_bytes :client "$user" "'t'" "'infinity'" \
-        :page_rows "array['notes']"
+    sql look_ahead :app "array[$scope]" "array['notes']" "'epoch'" "'infinity'" "$user"
+    sql commit
+    printf '%s\n' '\endpipeline' '\startpipeline'
+    sql begin
+    settings_sql
+    sql page_of_table :app "$scope" "'epoch'" :page_rows :page_bytes :client "$user" "'t'" "'infinity'" "'infinity'" null \
+        "'notes'"
     sql commit
     printf '%s\n' '\endpipeline'
 }
@@ -93,11 +92,11 @@ make_own_scripts() {
 # Rows of different runs have different ids.
 measure_own() { # push ROWS | pull: transactions/s
     if [[ $1 == pull ]]; then
-        run_pgbench own.pull name=pages "users=$page_users" client=own page_rows=1000 page_bytes=8000000
+        PGOPTIONS=$session_settings run_pgbench own.pull name=pages "users=$page_users" client=own page_rows=1000 page_bytes=8000000
         return
     fi
     local milliseconds
     milliseconds=$(date +%s%3N)
-    run_pgbench own.push "rows=$2" name=user client=own "share=$((users / connections))" k=0 "base=$milliseconds" \
-        "run_id=${milliseconds: -12}" page_rows=5000 page_bytes=8000000 "${own_values[@]}"
+    PGOPTIONS=$session_settings run_pgbench own.push "rows=$2" name=user client=own "share=$((users / connections))" k=0 "base=$milliseconds" \
+        "run_id=${milliseconds: -12}" "${own_values[@]}"
 }

@@ -151,7 +151,7 @@ TEST_F(outage, without_redis_a_push_succeeds) {
     worker_process master{folder, settings};
     ASSERT_TRUE(master.await_ready());
     EXPECT_EQ(push().status, 200);
-    EXPECT_TRUE(master.logs("event=redis_not_told"));
+    EXPECT_TRUE(await([&] { return master.logs("event=redis_not_told"); }));
     EXPECT_EQ(json::parse(pull().body).at("serverChanges").as_array().size(), 1U);
 }
 
