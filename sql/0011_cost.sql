@@ -159,22 +159,26 @@ declare
 begin
     if cardinality(scopes) = 1 then
         ignored := pg_advisory_xact_lock_shared(public.scope_lock(app, scopes[1]));
-        horizon := (select created_at from public.sync_changes as change
-                    where change.scope = scopes[1] and change.app_id = app and created_at <= bound
-                    order by created_at desc limit 1);
+        select (select created_at from public.sync_changes as change
+                where change.scope = scopes[1] and change.app_id = app and created_at <= bound
+                order by created_at desc limit 1),
+               (select changed::text from public.sync_reader_spaces as shown
+                where shown.user_id = reader and shown.app_id = app)
+        into horizon, spaces;
     else
         perform public.lock_scopes(app, '{}', scopes);
-        horizon := (select max(last_row.created_at)
-                    from unnest(scopes) as mine(scope)
-                    cross join lateral (
-                        select created_at from public.sync_changes as change
-                        where change.scope = mine.scope and change.app_id = app and created_at <= bound
-                        order by created_at desc limit 1
-                    ) as last_row);
+        select (select max(last_row.created_at)
+                from unnest(scopes) as mine(scope)
+                cross join lateral (
+                    select created_at from public.sync_changes as change
+                    where change.scope = mine.scope and change.app_id = app and created_at <= bound
+                    order by created_at desc limit 1
+                ) as last_row),
+               (select changed::text from public.sync_reader_spaces as shown
+                where shown.user_id = reader and shown.app_id = app)
+        into horizon, spaces;
     end if;
     newest := public.position_at(pg_sequence_last_value('public.sync_positions'));
-    spaces := (select changed::text from public.sync_reader_spaces as shown
-               where shown.user_id = reader and shown.app_id = app);
     anything := coalesce(horizon > since, false);
     if anything and tables is not null then
         anything := exists (

@@ -1,6 +1,7 @@
 // The push transaction against the real PostgreSQL: what lands, what does not, and who can see it.
 #include "tests/integration/store_fixture.hpp"
 
+#include <cstdlib>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -45,6 +46,40 @@ TEST(push_transaction, leaves_own_changes_out_once_the_client_has_a_cursor) {
 
     EXPECT_EQ(a.pull(on, "notes", cursor).server_changes.size(), 0U);
     EXPECT_EQ(another_device_of(a).pull(on, "notes", cursor).server_changes.size(), 1U);
+}
+
+TEST(connection, knows_whether_its_session_is_shared_and_plans_by_its_own_settings_either_way) {
+    static constexpr store::statement how{
+        "how", "select current_setting('plan_cache_mode'), "
+               "current_setting('enable_seqscan'), current_setting('lock_timeout')"};
+    auto on = connect({how});
+    const char* const prepared = std::getenv("PREPARED_STATEMENTS"); // NOLINT(concurrency-mt-unsafe)
+    const bool behind_a_pooler = prepared != nullptr && std::string_view{prepared} == "off";
+    EXPECT_EQ(on.shares_session(), behind_a_pooler);
+    store::transaction asking(on, "ann", {});
+    asking.send(how, {});
+    const auto settings = asking.commit(soon());
+    EXPECT_EQ(settings[0].text(0, 0), "force_generic_plan");
+    EXPECT_EQ(settings[0].text(0, 1), "off");
+    EXPECT_EQ(settings[0].text(0, 2), "800ms");
+}
+
+TEST(push_transaction, tells_an_author_who_is_up_to_date_nothing_and_one_who_is_behind_all) {
+    auto on = connect();
+    const auto a = a_device();
+    const auto b = another_device_of(a);
+    auto cursor = to_text(a.push(on, {update_of("n", "1", "x", "1")}).answer.synced_until);
+    for (int i = 0; i < 3; ++i) {
+        const auto done = a.push(on, {update_of("n", "more" + std::to_string(i), "x", "1")}, cursor);
+        EXPECT_TRUE(done.answer.server_changes.empty());
+        EXPECT_EQ(done.answer.synced_until.at, done.committed.scopes.at(0).newest);
+        cursor = to_text(done.answer.synced_until);
+    }
+    b.push(on, {update_of("n", "2", "x", "1")}, cursor);
+    const auto done = a.push(on, {update_of("n", "last", "x", "1")}, cursor);
+    ASSERT_EQ(done.answer.server_changes.size(), 1U);
+    EXPECT_EQ(changes_in(done.answer)[0].heading.record_id, "2");
+    EXPECT_EQ(done.answer.synced_until.at, done.committed.scopes.at(0).newest);
 }
 
 TEST(transaction, names_its_request_to_postgresql) {
