@@ -371,6 +371,8 @@ class push_merge {
         else
             retell(pending, given.field);
 
+        // What is beaten has a rival, or meets a tombstone.
+        const instant beaten_at = by_tombstone || rival == nullptr ? *record.tombstone : rival->shown;
         auto held = by_tombstone ? json_value{} : held_at(record, given.field);
         json_value value = given.value;
         if (!by_tombstone && same(held, value)) return;
@@ -378,7 +380,7 @@ class push_merge {
                              given.value.text, given.at ? to_text(*given.at) : "",
                              by_tombstone ? "tombstone" : "older"});
         out_.conflicts.push_back({heading.table, heading.record_id, given.field, std::move(value), given.at,
-                                  std::move(held), by_tombstone ? *record.tombstone : rival->shown});
+                                  std::move(held), beaten_at});
     }
 
     json_value held_at(const record_state& record, std::string_view field) {
