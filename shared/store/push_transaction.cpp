@@ -304,7 +304,8 @@ class push_attempt {
             answer.has_more = answer.has_more || (shown_ && shown_->unfinished);
             return answer;
         } catch (const postgres_error& failed) {
-            if (!committed_ || failed.next() != remedy::retry_now) throw;
+            if (!committed_) throw;
+            if (failed.next() != remedy::retry_now) throw_after_commit(failed);
         }
         return read_page_of_committed();
     }
@@ -318,15 +319,19 @@ class push_attempt {
                });
     }
 
-    /// Whatever fails now, the push must not be run again here: its client sends it again, and nothing
-    /// changes.
     sync::answer read_page_of_committed() {
         try {
             return read_page(on_, author_, wanted_, pushed_, until_);
         } catch (const postgres_error& failed) {
-            const bool tried_enough = failed.next() == remedy::retry_now;
-            throw postgres_error(tried_enough ? remedy::retry_later : failed.next(), failed.what());
+            throw_after_commit(failed);
         }
+    }
+
+    /// Whatever fails now, nobody here may run the push again, on a new connection neither: a hard delete
+    /// would get a second row. Its client sends it again.
+    [[noreturn]] static void throw_after_commit(const postgres_error& failed) {
+        const bool defect = failed.next() == remedy::report;
+        throw postgres_error(defect ? remedy::report : remedy::retry_later, failed.what());
     }
 
     void take_positions(const std::vector<rows>& results) {

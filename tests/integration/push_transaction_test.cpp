@@ -82,6 +82,33 @@ TEST(push_transaction, tells_an_author_who_is_up_to_date_nothing_and_one_who_is_
     EXPECT_EQ(done.answer.synced_until.at, done.committed.scopes.at(0).newest);
 }
 
+TEST(push_transaction, that_loses_its_connection_after_its_commit_is_not_run_again_here) {
+    static constexpr store::statement my_backend{"my_backend", "select pg_backend_pid()"};
+    static constexpr store::statement end_backend{"end_backend",
+                                                  "select pg_terminate_backend($1::int, 5000)"};
+    auto on = connect({my_backend});
+    if (on.shares_session()) GTEST_SKIP() << "a pooler would lend it another backend";
+    auto ann = a_device();
+    make_member(ann.who, {fresh("space")}); // reads more than one scope, so its page comes after the commit
+    const auto delete_of_it = R"({"changes":[{"table":"n","id":"1","op":"delete"}]})";
+    const auto push = sync::parse_push(delete_of_it, ann.who.client, {});
+    store::push_terms terms;
+    terms.spaces_shared = true;
+    const auto break_the_connection = [&](const store::committed_push&) {
+        store::transaction asking(on, ann.who.user, {});
+        asking.send(my_backend, {});
+        const auto backend = std::string(asking.commit(soon())[0].text(0, 0));
+        run_once(connect_as_superuser({end_backend}), end_backend, {backend});
+    };
+    try {
+        store::run_push(on, ann.app, ann.who, *push, terms, break_the_connection, soon());
+        FAIL() << "the page was read without a connection";
+    } catch (const store::postgres_error& failed) {
+        EXPECT_EQ(failed.next(), store::remedy::retry_later) << failed.what();
+    }
+    EXPECT_EQ(log_of({sync::scope_of_user(ann.who.user)}, ann.app).size(), 1U);
+}
+
 TEST(transaction, names_its_request_to_postgresql) {
     static constexpr store::statement who_asks{"who_asks", "select current_setting('application_name')"};
     auto on = connect({who_asks});
