@@ -11,6 +11,7 @@ import sys
 LEVELS = 2  # blocks that a look-up may cost more in a larger tree: a level of its inner pages, and a page more beside
 CATALOGUE = 300  # blocks that a program which has just connected may read of PostgreSQL's own tables …
 CATALOGUE_VARIES = 50  # … more or less
+RARELY = ', now and then'  # behind a heading's kind
 
 
 @dataclasses.dataclass(eq=False)
@@ -19,6 +20,7 @@ class Entry:
     blocks: dict
     look_ups: dict  # None: it grows
     fragment: str
+    rare: bool      # not each run of the test has it
 
 
 def in_one_line(text):
@@ -36,19 +38,21 @@ def amount_in(text):
 
 
 def read_list(path):
-    """The entries in their order; a heading `[kind]` says that its statements are of that kind whenever they run."""
-    entries, kind = [], None
+    """The entries in their order; a heading `[kind]` says that its statements are of that kind whenever they run, and
+    `[kind, now and then]` that they need not run at all."""
+    entries, kind, rare = [], None, False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         line = line.strip()
         if not line or line.startswith('#'):
             continue
         if line.startswith('['):
-            kind = None if line == '[requests]' else line.strip('[]')
+            kind = None if line == '[requests]' else line.strip('[]').removesuffix(RARELY)
+            rare = line.endswith(RARELY + ']')
             continue
         try:
             blocks, look_ups, fragment = (part.strip() for part in line.split('|', 2))
             entries.append(Entry(kind, amount_in(blocks), None if look_ups == 'GROWS' else amount_in(look_ups),
-                                 in_one_line(fragment)))
+                                 in_one_line(fragment), rare))
         except (ValueError, AttributeError):
             sys.exit(f'{path}:{number}: not "BLOCKS | LOOK-UPS | FRAGMENT"')
     return entries
@@ -133,7 +137,7 @@ def main():
     costs, unknown, failed = read_costs(options.measured, entries)
     failures = list(failed)
     for entry in entries:
-        if entry not in costs and not failed:
+        if entry not in costs and not entry.rare and not failed:
             failures.append(f'NO LONGER RUN by any request: {entry.fragment}')
         for kind, databases in costs[entry].items():
             problem = judge(entry, databases)
