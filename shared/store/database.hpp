@@ -29,7 +29,7 @@ class database {
 
     /// What f(connection&) returns. A connection that was idle and turns out to be dead (PostgreSQL was
     /// restarted) is replaced, and f called once more: so f must bear being called twice, even after a COMMIT
-    /// of its own, as a push and a page do.
+    /// of its own; where that would store anything twice, it throws another remedy than reconnect.
     /// Throws postgres_error; while PostgreSQL cannot be reached that is retry_later, and mostly at once: see
     /// closed_until_.
     template<class Work>

@@ -4,7 +4,7 @@
 #include "shared/sync/shown_row.hpp"
 
 #include <algorithm>
-#include <array>
+#include <chrono>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -38,9 +38,9 @@ constexpr std::string_view of_page = R"(
                          and record.record_id = change.record_id and record.marked)
                    else true end)";
 
-// What is shown of a row: $1 and the expression of its record's scope come from around it. A row that no
-// longer fits, by rows or by bytes, comes without its values, and says that there is more. Of the record's
-// state only what rule 7 needs: of a deleted record its deletedAt, of an undelete all fields.
+// What is shown of a row. One that no longer fits, by rows or by bytes, comes without its values, and says
+// that there is more. Of the record's state only what rule 7 needs: of a deleted record its deletedAt, of an
+// undelete all fields.
 constexpr std::string_view columns_of_page = R"(
 select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, change.table_name, change.record_id,
        change.op, case when not beyond then change.data::text end, change.field_meta::text, change.schema_version,
@@ -142,17 +142,13 @@ constexpr std::string_view merged_walks = R"(
         select place, created_at, bytes from further
         order by created_at limit $4::int + 1
     ) as merged)";
-constexpr std::string_view rows_of_walks = R"(
-)
-)";
-
 // `readers`: what is walked, scope by scope; `narrowed`: to which of its rows.
 std::string page_of_scopes_sql(std::string_view readers, std::string_view narrowed) {
     const auto walk = std::string(walk_of_scope).append(of_page).append(narrowed);
     std::string sql{"with walked as materialized (select reader.*, step.* from ("};
     sql.append(readers).append(") as reader cross join lateral (").append(walk).append(first_walks);
     sql.append(walk).append(further_walks).append(weighed).append(merged_walks).append(in_order);
-    sql.append(rows_of_walks).append(columns_of_page).append(R"(
+    sql.append("\n)").append(columns_of_page).append(R"(
 from (select place, beyond from page where before <= $5::bigint) as page
 join sync_changes as change on change.ctid = page.place
 cross join lateral (select change.data -> 'deletedAt' = 'null' as undeletes offset 0) as kind)");

@@ -29,8 +29,8 @@ constexpr std::chrono::milliseconds longest_silence{3'000};
 // lock_timeout, $3: longest_silence, $4: whether for the transaction only. Planning is steered towards index
 // walks: every statement of ours looks up few rows by key, and a plan made while a table was small must not
 // become a scan of it.
-constexpr std::string_view common_settings = R"(
-       set_config('statement_timeout', $1, $4::boolean),
+constexpr statement common_settings_statement{"common_settings", R"(
+select set_config('statement_timeout', $1, $4::boolean),
        set_config('lock_timeout', $2, $4::boolean),
        set_config('idle_in_transaction_session_timeout', $3, $4::boolean),
        set_config('tcp_user_timeout', $3, $4::boolean),
@@ -41,13 +41,7 @@ constexpr std::string_view common_settings = R"(
        set_config('enable_hashjoin', 'off', $4::boolean),
        set_config('enable_mergejoin', 'off', $4::boolean),
        set_config('jit', 'off', $4::boolean),
-       set_config('plan_cache_mode', 'force_generic_plan', $4::boolean))";
-
-const statement& common_settings_statement() {
-    static const std::string sql = "select" + std::string(common_settings);
-    static const statement made{"common_settings", sql.c_str()};
-    return made;
-}
+       set_config('plan_cache_mode', 'force_generic_plan', $4::boolean))"};
 
 // Local to the transaction: who asks, and for which request. A push is acknowledged, and seen, once it is
 // written: an asynchronous commit could be lost by a crash, and its positions given out again.
@@ -252,7 +246,7 @@ void connection::send_common_settings(bool of_transaction) {
                                 parameter(milliseconds_text(settings_.lock_timeout)),
                                 parameter(milliseconds_text(longest_silence)),
                                 parameter::boolean(of_transaction)};
-    send(common_settings_statement(), parameters);
+    send(common_settings_statement, parameters);
 }
 
 void connection::wait(short events, deadline until) {
@@ -348,9 +342,8 @@ std::vector<rows> connection::finish(deadline until) {
 // ---- transaction ----
 
 std::span<const statement> transaction_statements() {
-    static const std::array list{begin_statement,    common_settings_statement(),
-                                 settings_statement, backend_statement,
-                                 commit_statement,   rollback_statement};
+    static constexpr std::array list{begin_statement,   common_settings_statement, settings_statement,
+                                     backend_statement, commit_statement,          rollback_statement};
     return list;
 }
 
