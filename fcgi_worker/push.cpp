@@ -29,13 +29,11 @@ void log_capped(const call& made, std::size_t fields) noexcept {
 } // namespace
 
 push_handler::push_handler(gate::user_gate& users, store::database& tables, store::publisher& announcer,
-                           metrics::worker_counters& counted, store::push_terms terms,
-                           sync::request_limits limits)
-    : users_{users}, tables_{tables}, announcer_{announcer}, counted_{counted}, terms_{terms}, limits_{
-                                                                                                   limits} {}
+                           metrics::worker_counters& counted, store::push_terms terms)
+    : users_{users}, tables_{tables}, announcer_{announcer}, counted_{counted}, terms_{terms} {}
 
 http_response push_handler::handle(const call& made, std::string_view body) {
-    const auto push = sync::parse_push(body, made.request.client_id, limits_);
+    const auto push = sync::parse_push(body, made.request.client_id, terms_.limits);
     if (!push) return error_response(400, push.error().code, push.error().message);
 
     const auto spaces = spaces_to_write(made, *push, users_, tables_);

@@ -19,7 +19,7 @@ namespace mana::fcgi_worker {
 class push_handler {
   public:
     push_handler(gate::user_gate& users, store::database& tables, store::publisher& announcer,
-                 metrics::worker_counters& counted, store::push_terms terms, sync::request_limits limits);
+                 metrics::worker_counters& counted, store::push_terms terms);
 
     // 200, or 400 where the body cannot be read. Throws unavailable, and postgres_error: then the push may
     // have been stored, and its retry is harmless (SPEC §3 rule 3). Whether Redis heard of it makes no
@@ -39,7 +39,6 @@ class push_handler {
     store::publisher& announcer_;
     metrics::worker_counters& counted_;
     const store::push_terms terms_;
-    const sync::request_limits limits_;
     runtime::log::limiter untold_{std::chrono::seconds{10}};
 };
 

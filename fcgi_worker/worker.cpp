@@ -38,14 +38,6 @@ constexpr std::size_t large_body = 1'000'000;
 constexpr std::chrono::milliseconds slack{
     1'000}; // above statement_timeout: the server's own limit comes first
 
-sync::request_limits limits_of(const runtime::configuration& settings) {
-    sync::request_limits limits;
-    limits.changes = settings.max_changes;
-    limits.fields = settings.max_fields;
-    limits.nesting = settings.max_nesting;
-    return limits;
-}
-
 unique_fd checked(int fd, const char* what) {
     if (fd < 0) throw std::system_error{errno, std::generic_category(), what};
     return unique_fd{fd};
@@ -110,8 +102,8 @@ class worker {
           request_{means.listener}, tables_{gate::postgres_of(settings, "mana-sync-worker"),
                                             {store::push_statements(), store::page_statements(),
                                              gate::user_gate::statements()}},
-          announcer_{settings.redis_url},
-          pushes_{users_, tables_, announcer_, counted_, gate::terms_of(settings), limits_of(settings)},
+          announcer_{settings.redis_url}, pushes_{users_, tables_, announcer_, counted_,
+                                                  gate::terms_of(settings)},
           routes_{means.keys, means.rate, users_,    tables_,
                   pushes_,    counted_,   patience_, static_cast<int>(settings.page_rows)} {}
 

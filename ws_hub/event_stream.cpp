@@ -49,7 +49,7 @@ std::string retry_field() {
 
 bool names_any(const std::vector<std::string>& wanted, const std::vector<std::string>& changed) {
     return wanted.empty() || std::ranges::any_of(changed, [&](const std::string& table) {
-               return std::ranges::find(wanted, table) != wanted.end();
+               return table == store::any_table || std::ranges::find(wanted, table) != wanted.end();
            });
 }
 

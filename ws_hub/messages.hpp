@@ -22,6 +22,7 @@ std::optional<client_message> parse_client_message(std::string_view text);
 inline constexpr std::string_view auth_ok_message = R"({"type":"auth-ok"})";
 inline constexpr std::string_view pong_message = R"({"type":"pong"})";
 std::string error_message(std::string_view what);
+/// Tables in their order; store::any_table for those that are not named.
 std::string sync_available_message(std::string_view app, const std::set<std::string>& tables);
 
 } // namespace mana::hub

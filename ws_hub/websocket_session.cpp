@@ -9,6 +9,7 @@
 #include "ws_hub/subscription_index.hpp"
 #include "ws_hub/token_verifier.hpp"
 #include "ws_hub/user_lookup.hpp"
+#include "ws_hub/waiting_news.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -17,9 +18,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <memory>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -48,7 +47,6 @@ constexpr std::size_t message_limit = 16'384;
 // unread is reset, and its client never sees why. One beyond this limit is cut off all the same.
 constexpr std::size_t cut_limit = 4 * message_limit;
 constexpr std::size_t idle_buffer = 1024;
-constexpr std::size_t pending_names_limit = 1'000;
 
 const ending& ending_of(error_code failure) {
     if (failure == websocket::error::closed) return endings::client_closed;
@@ -86,11 +84,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
             shared_.counts.began_to_wait();
         else
             shared_.counts.coalesced();
-        auto& tables = pending_[told.app];
-        const std::size_t before = tables.size();
-        tables.insert(told.tables.begin(), told.tables.end());
-        pending_names_ += tables.size() - before;
-        if (pending_names_ > pending_names_limit) return end_later(endings::too_slow);
+        pending_.add(told.app, told.tables);
         if (!published_at_) published_at_ = told.published_at;
         write_next();
     }
@@ -118,8 +112,7 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
     std::size_t auth_oks_ = 0;
     std::size_t pongs_ = 0;
     bool unknown_type_ = false; // a message was of a type that is not known; said once for all that wait
-    std::map<std::string, std::set<std::string>> pending_; // app, tables
-    std::size_t pending_names_ = 0;
+    waiting_news pending_;
     std::optional<sync::position> published_at_; // of the first push that waits to be told
 
     std::string outgoing_; // what is being written
@@ -281,10 +274,9 @@ class websocket_session final : public subscriber, public std::enable_shared_fro
             return true;
         }
         if (pending_.empty()) return false;
-        const auto told = pending_.extract(pending_.begin());
-        pending_names_ -= told.mapped().size();
+        const auto [app, tables] = pending_.take();
         if (pending_.empty()) shared_.counts.ended_to_wait();
-        outgoing_ = sync_available_message(told.key(), told.mapped());
+        outgoing_ = sync_available_message(app, tables);
         outgoing_published_at_ = std::exchange(published_at_, std::nullopt);
         return true;
     }

@@ -20,6 +20,9 @@ store::postgres_settings postgres_of(const runtime::configuration& settings, std
 
 store::push_terms terms_of(const runtime::configuration& settings) {
     store::push_terms terms;
+    terms.limits.changes = settings.max_changes;
+    terms.limits.fields = settings.max_fields;
+    terms.limits.nesting = settings.max_nesting;
     terms.max_clock_skew = settings.max_clock_skew;
     terms.lost_writes_days = static_cast<int>(settings.lost_writes_kept.count());
     terms.page_rows = 5 * static_cast<int>(settings.page_rows);

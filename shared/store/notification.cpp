@@ -97,6 +97,17 @@ std::string channel_name(unsigned number) {
     return (digits.size() < 2 ? "mana-sync:1:0" : "mana-sync:1:") + digits;
 }
 
+void shorten(std::vector<std::string>& tables) {
+    std::size_t bytes = 0;
+    const auto too_much = [&](const std::string& table) {
+        return (bytes += table.size()) > table_names_bytes;
+    };
+    const auto first = std::ranges::find_if(tables, too_much);
+    if (first == tables.end()) return;
+    tables.erase(first, tables.end());
+    tables.insert(tables.begin(), std::string(any_table)); // it may stand twice, which means the same
+}
+
 std::string to_json(const notification& told) {
     json::array tables;
     for (const std::string& table : told.tables) tables.emplace_back(table);

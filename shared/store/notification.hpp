@@ -14,13 +14,21 @@
 
 namespace mana::store {
 
+/// Stands in a list of tables for those that are not named there: any of the app's may have changed.
+inline constexpr std::string_view any_table = "*";
+/// What the names of a push's tables may take in a notification. A push can name thousands, and everybody in
+/// the scope is told, Redis keeps the newest 100,000, and so do connections that do not read.
+inline constexpr std::size_t table_names_bytes = 16'000;
+/// Cuts a sorted list of tables to what a notification may have, and says so by any_table.
+void shorten(std::vector<std::string>& tables);
+
 /// One committed push, as one scope hears of it. JSON:
 /// {"v":1,"scope","user","app","tables":[…],"client","count","cursor","request","publishedAt"}
 struct notification {
     std::string scope; ///< "u:<user>" or "s:<space>"
     std::string user;  ///< who pushed
     std::string app;
-    std::vector<std::string> tables; ///< changed in this scope, sorted
+    std::vector<std::string> tables; ///< changed in this scope, sorted; see shorten()
     std::string client;              ///< the pushing client; may be empty
     std::size_t count = 0;           ///< rows of the log
     std::string cursor;              ///< position of the newest of them, RFC 3339 with six digits

@@ -39,6 +39,7 @@ std::vector<notification> pushes_in(const rows& found) {
         push.user = found.text(row, 2);
         push.client = found.text(row, 3);
         push.tables = texts_in(found.text(row, 4));
+        shorten(push.tables); // by another program's rows it may be any number
         push.count = static_cast<std::size_t>(found.number(row, 5));
         push.cursor = sync::to_text(sync::cursor{found.position(row, 6), false});
         pushes.push_back(std::move(push));

@@ -1,5 +1,6 @@
 #include "shared/store/push_transaction.hpp"
 
+#include "shared/store/notification.hpp"
 #include "shared/store/page_reader.hpp"
 #include "shared/store/scope_states.hpp"
 #include "shared/store/take_up.hpp"
@@ -142,12 +143,14 @@ std::vector<announced_scope> announcement_of(const std::vector<sync::log_row>& w
         auto& [committed, last_place] = by_scope[row.scope];
         last_place = place;
         ++committed.count;
-        auto& tables = committed.tables;
-        const auto found = std::ranges::lower_bound(tables, row.heading.table);
-        if (found == tables.end() || *found != row.heading.table) tables.insert(found, row.heading.table);
+        committed.tables.push_back(row.heading.table);
     }
     std::vector<announced_scope> all;
     for (auto& [scope, announced] : by_scope) {
+        auto& tables = announced.committed.tables;
+        std::ranges::sort(tables);
+        tables.erase(std::ranges::unique(tables).begin(), tables.end());
+        shorten(tables);
         announced.committed.scope = scope;
         all.push_back(std::move(announced));
     }
@@ -343,7 +346,7 @@ class push_attempt {
     [[nodiscard]] committed_push what_was_committed() {
         committed_push done;
         done.stored = merged_.rows.size();
-        done.lost = merged_.conflicts.size();
+        done.lost = merged_.fields_lost;
         done.capped = merged_.capped;
         for (auto& announced : announced_) {
             announced.committed.newest = *pushed_.first + std::chrono::microseconds{announced.last_place};

@@ -21,6 +21,7 @@
 namespace mana::store {
 
 struct push_terms {
+    sync::request_limits limits; ///< of a push, and of a row that another program inserted
     std::chrono::milliseconds max_clock_skew{std::chrono::hours{24}};
     int lost_writes_days = 30;
     int page_rows = 5'000;
@@ -33,7 +34,7 @@ struct push_terms {
 /// What a committed push wrote into one scope: what others are told of.
 struct committed_scope {
     std::string scope;
-    std::vector<std::string> tables; ///< each once, sorted
+    std::vector<std::string> tables; ///< each once, sorted; see shorten() in notification.hpp
     std::size_t count = 0;           ///< rows of the log
     sync::position newest{};         ///< of its rows
 };

@@ -170,7 +170,6 @@ class batch {
     const reader& who_;
     const push_terms& terms_;
     const deadline until_;
-    const sync::request_limits limits_;
     transaction in_;
     scope_locks locks_;
     std::map<std::string, sync::position> newest_shown_; ///< by scope
@@ -188,7 +187,7 @@ class batch {
         send_lock(in_, app_, {scopes.begin(), scopes.end()});
         in_.send(shown_statement, {app_, parameter::array(scopes)});
         in_.send(read_statement, {who_.user, app_, parameter::number(most), parameter::number(bytes_at_once),
-                                  parameter::number(static_cast<std::int64_t>(limits_.change_bytes))});
+                                  parameter::number(static_cast<std::int64_t>(terms_.limits.change_bytes))});
         const auto results = in_.finish(until_);
         locks_ = locks_in(results[0]);
         for (int row = 0; row < results[1].count(); ++row)
@@ -199,8 +198,8 @@ class batch {
     }
 
     void read_claims(const waiting_row& row) {
-        if (std::max(app_.size(), who_.user.size()) > limits_.name_bytes) return skip(row, "too_long");
-        auto change = change_in(row, limits_);
+        if (std::max(app_.size(), who_.user.size()) > terms_.limits.name_bytes) return skip(row, "too_long");
+        auto change = change_in(row, terms_.limits);
         if (!change) return skip(row, change.error().reason);
         usable_.emplace_back(&row, std::move(*change));
     }
@@ -231,7 +230,7 @@ class batch {
         one.push_back(std::move(change));
         auto merged = sync::merge_push(one, author, {receipt, terms_.max_clock_skew}, records_);
         if (!merged.rejected.empty()) return skip(row, merged.rejected.front().code);
-        done_.lost += merged.conflicts.size();
+        done_.lost += merged.fields_lost;
         done_.capped += merged.capped;
         auto& lost = lost_[row.client];
         std::ranges::move(merged.lost, std::back_inserter(lost));

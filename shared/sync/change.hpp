@@ -61,9 +61,10 @@ struct rejection {
 bool is_field(std::string_view name);
 
 // Paths: "a.b" lies inside "a". Dexie reports an edit inside an object so (SPEC §3 rule 4).
+constexpr std::size_t most_levels = 128; ///< of a path that a push may name
 bool is_dotted(std::string_view field);
 std::string_view root_of(std::string_view field);
 bool lies_inside(std::string_view inner, std::string_view outer);
-std::size_t path_depth(std::string_view field);
+std::size_t path_depth(std::string_view field); ///< its dots: "a" has none
 
 } // namespace mana::sync

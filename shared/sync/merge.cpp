@@ -1,5 +1,7 @@
 #include "shared/sync/merge.hpp"
 
+#include "shared/sync/value_reader.hpp"
+
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -14,6 +16,8 @@ namespace {
 /// How long after its receipt an insert's author may still hold a time of its own clock (rule 5).
 constexpr std::chrono::seconds insert_hold{60};
 constexpr std::chrono::milliseconds next_instant{1};
+/// What all paths into values that lost writes met may take to be looked at.
+constexpr std::size_t bytes_looked_at = 32'000'000;
 
 /// A write on its way through the merge.
 struct pending_write {
@@ -154,26 +158,12 @@ class push_merge {
     /// Records whose author is told all anew, or some root fields.
     std::map<const record_key*, const change_heading*, by_key> reset_;
     std::map<const record_key*, told_anew, by_key> retold_;
-    /// Where writes lost last: under one root field often many do, one after the other.
-    struct looked_at {
-        const record_state* record;
-        std::string root;
-        field_family held;
-    };
-    std::optional<looked_at> looked_at_;
+    value_reader values_{bytes_looked_at};
+    std::size_t conflict_bytes_ = 0; ///< of the conflicts so far
 
     void place(const change& given) {
         auto home = home_of(given, author_, records_);
-        if (!home) {
-            out_.rejected.push_back({given.index,
-                                     given.heading.table,
-                                     given.heading.record_id,
-                                     "not_a_member",
-                                     "you are no member of space " + given.heading.space,
-                                     {}});
-            keep_refused(given);
-            return;
-        }
+        if (!home) return refuse(given, "not_a_member", "you are no member of space " + given.heading.space);
         auto& [key, record] =
             *records_.try_emplace({std::move(*home), given.heading.table, given.heading.record_id}).first;
         auto& pending = pending_.emplace_back(pending_change{&given, &key, &record, {}});
@@ -181,11 +171,14 @@ class push_merge {
         for (const auto& write : given.writes) pending.writes.push_back({&write, write.at.value_or(epoch)});
     }
 
-    void keep_refused(const change& given) {
+    /// Refuses a change alone, and keeps it for its author's eyes only.
+    void refuse(const change& given, const std::string& code, std::string message) {
+        const auto& heading = given.heading;
+        out_.rejected.push_back(
+            {given.index, heading.table, heading.record_id, code, std::move(message), {}});
         for (const auto& write : given.writes)
-            out_.lost.push_back({scope_of_user(author_.user), given.heading.table, given.heading.record_id,
-                                 write.field, write.value.text, write.at ? to_text(*write.at) : "",
-                                 "not_a_member"});
+            out_.lost.push_back({scope_of_user(author_.user), heading.table, heading.record_id, write.field,
+                                 write.value.text, write.at ? to_text(*write.at) : "", code});
     }
 
     /// Several writes to one field fold into the latest, of equal times the last in order. Outer paths come
@@ -251,8 +244,9 @@ class push_merge {
 
     void bury(pending_change& pending) {
         auto& record = *pending.record;
+        for (const auto& [name, held] : record.fields) values_.forget(held);
         record.fields.clear();
-        looked_at_.reset();
+        record.bytes = 0;
         record.tombstone = later(terms_.receipt, record.tombstone);
         record.marked = record.touched = record.replaced = true;
         out_.rows.push_back(
@@ -281,11 +275,11 @@ class push_merge {
     /// where it wins.
     static const held_field* rival_of(const pending_write& write, const record_state& record) {
         const held_field* rival = nullptr;
-        const auto count = [&](const held_field& held) {
-            if (!beats(write, held)) rival = &held;
+        const auto count = [&](const field_map::value_type& held) {
+            if (!beats(write, held.second)) rival = &held.second;
         };
         const auto held = record.fields.find(write.field());
-        if (held != record.fields.end()) count(held->second);
+        if (held != record.fields.end()) count(*held);
         for_each_around(record.fields, write.field(), count);
         return rival;
     }
@@ -311,21 +305,27 @@ class push_merge {
     /// The latest time that any client but the writer may hold at the path, around it or inside it (rule 5).
     std::optional<instant> latest_shown(const record_state& record, std::string_view field) const {
         std::optional<instant> latest;
-        const auto count = [&](const held_field& held) { latest = later(held.shown, latest); };
+        const auto count = [&](const field_map::value_type& held) {
+            latest = later(held.second.shown, latest);
+        };
         const auto held = record.fields.find(field);
         if (held != record.fields.end()) {
-            count(held->second);
+            count(*held);
             if (held->second.hold && !is_authors(held->second)) latest = later(*held->second.hold, latest);
         }
         for_each_around(record.fields, field, count);
         for (auto inner = first_inside(record.fields, field);
              inner != record.fields.end() && lies_inside(inner->first, field); ++inner)
-            count(inner->second);
+            count(*inner);
         return latest;
     }
 
     void land(pending_change& pending) {
         auto& record = *pending.record;
+        if (grows_too_large(pending))
+            return refuse(*pending.given, "record_too_large",
+                          "the record would be larger than " + std::to_string(terms_.record_bytes) +
+                              " bytes");
         growing_row row(pending);
         for (auto& write : pending.writes) {
             if (is_dotted(write.field())) mark(record);
@@ -340,6 +340,18 @@ class push_merge {
             }
         }
         if (!row.empty()) out_.rows.push_back(row.finish());
+    }
+
+    [[nodiscard]] bool grows_too_large(const pending_change& pending) const {
+        const auto& record = *pending.record;
+        std::size_t after = record.bytes;
+        for (const auto& write : pending.writes) after += stored_bytes(write.field(), write.given->value);
+        if (after <= terms_.record_bytes) return false;
+        for (const auto& write : pending.writes) {
+            const auto held = record.fields.find(write.field());
+            if (held != record.fields.end()) after -= stored_bytes(held->first, held->second.value);
+        }
+        return after > std::max(record.bytes, terms_.record_bytes);
     }
 
     static void mark(record_state& record) {
@@ -373,22 +385,22 @@ class push_merge {
 
         // What is beaten has a rival, or meets a tombstone.
         const instant beaten_at = by_tombstone || rival == nullptr ? *record.tombstone : rival->shown;
-        auto held = by_tombstone ? json_value{} : held_at(record, given.field);
-        json_value value = given.value;
-        if (!by_tombstone && same(held, value)) return;
+        auto held = by_tombstone ? value_text{} : values_.at(record, given.field);
+        if (!by_tombstone && held && held->is_same(given.value)) return;
+        ++out_.fields_lost;
         out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
                              given.value.text, given.at ? to_text(*given.at) : "",
                              by_tombstone ? "tombstone" : "older"});
-        out_.conflicts.push_back({heading.table, heading.record_id, given.field, std::move(value), given.at,
-                                  std::move(held), beaten_at});
+        tell_of({heading.table, heading.record_id, given.field, given.value, given.at, std::move(held),
+                 beaten_at});
     }
 
-    json_value held_at(const record_state& record, std::string_view field) {
-        if (const auto* own = own_value_at(record, field)) return *own;
-        const auto root = root_of(field);
-        if (!looked_at_ || looked_at_->record != &record || looked_at_->root != root)
-            looked_at_.emplace(looked_at{&record, std::string(root), field_family(record, root)});
-        return looked_at_->held.value_at(field);
+    void tell_of(conflict lost) {
+        constexpr std::size_t keys_and_times = 160;
+        conflict_bytes_ += keys_and_times + lost.table.size() + lost.record_id.size() + lost.field.size() +
+                           lost.client_value.text.size() +
+                           (lost.server_value ? lost.server_value->text.size() : 0);
+        if (conflict_bytes_ <= conflict_bytes) out_.conflicts.push_back(std::move(lost));
     }
 
     void win(pending_change& pending, const pending_write& write, growing_row& row) {
@@ -400,8 +412,10 @@ class push_merge {
         held_field held{given.value, given.at, write.compared, shown, std::nullopt,
                         user_,       client_,  true,           true};
         if (given.from_insert) held.hold = held_by_an_inserter();
+        if (const auto before = record.fields.find(given.field); before != record.fields.end())
+            goes(record, *before);
+        record.bytes += stored_bytes(given.field, given.value);
         record.fields.insert_or_assign(given.field, std::move(held));
-        if (looked_at_ && looked_at_->root == root_of(given.field)) looked_at_.reset();
         record.touched = true;
         row.put(given.field, given.value, shown);
         if (given.at && shown != *given.at) {
@@ -413,13 +427,14 @@ class push_merge {
 
     /// A later `a` removes every older `a.…`; the newer ones stay, and travel in its row with its shown time
     /// (rule 4).
-    static void settle_what_lies_inside(record_state& record, const pending_write& write, instant shown,
-                                        growing_row& row) {
+    void settle_what_lies_inside(record_state& record, const pending_write& write, instant shown,
+                                 growing_row& row) {
         auto inner = first_inside(record.fields, write.field());
         while (inner != record.fields.end() && lies_inside(inner->first, write.field())) {
             auto& held = inner->second;
             if (beats(write, held)) {
                 record.replaced = true;
+                goes(record, *inner);
                 inner = record.fields.erase(inner);
                 continue;
             }
@@ -428,6 +443,12 @@ class push_merge {
             row.carry(inner->first, held.value, shown);
             ++inner;
         }
+    }
+
+    /// A held value is about to be overwritten or taken out.
+    void goes(record_state& record, const field_map::value_type& held) {
+        values_.forget(held.second);
+        record.bytes -= std::min(record.bytes, stored_bytes(held.first, held.second.value));
     }
 
     void retell(const pending_change& pending, std::string_view field) {

@@ -25,6 +25,9 @@ struct writer {
 struct merge_terms {
     instant receipt;                            ///< when the push was received, by the database's clock
     std::chrono::milliseconds max_clock_skew{}; ///< how far ahead of it a claim counts
+    /// A record that has reached this size takes no change that makes it larger: who touches a record reads
+    /// all of its state.
+    std::size_t record_bytes = 10'000'000;
 };
 
 /// One row for the log, in the order of its position.
@@ -48,10 +51,13 @@ struct lost_write {
     std::string reason;  ///< "older", "tombstone", or a rejection's code
 };
 
+constexpr std::size_t conflict_bytes = 8'000'000; ///< names and values, as JSON: as a page's
+
 struct merge_outcome {
     std::vector<log_row> rows;
-    std::vector<conflict> conflicts;
-    std::vector<lost_write> lost;
+    std::vector<conflict> conflicts; ///< of the fields that lost, at most conflict_bytes
+    std::size_t fields_lost = 0;
+    std::vector<lost_write> lost;     ///< all of them
     std::vector<wire_change> repairs; ///< what the author is told on top of its page (rule 6)
     std::vector<rejection> rejected;
     std::size_t capped = 0; ///< claims further ahead than max_clock_skew

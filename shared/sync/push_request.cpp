@@ -199,12 +199,28 @@ void check_storable(const json_object& change) {
         if (const auto* value = find_member(change, key)) check_storable(*value, key);
 }
 
+/// Names are not told back: they are as long as a client makes them.
+void check_names(const json_object& fields, std::string_view key, const request_limits& limits) {
+    for (const auto& [name, value] : fields) {
+        if (name.size() > limits.field_bytes)
+            throw refused_alone{"too_long", "the name of a field in " + std::string(key) +
+                                                " is longer than " + std::to_string(limits.field_bytes) +
+                                                " bytes"};
+        if (path_depth(name) >= most_levels)
+            throw refused_alone{"too_deep", "the name of a field in " + std::string(key) +
+                                                " is a path of more than " + std::to_string(most_levels) +
+                                                " levels"};
+    }
+}
+
 void check_fields(const json_object& change, const request_limits& limits) {
     for (const auto* key : {"fields", "data"}) {
         const auto* fields = given_object(change, key);
-        if (fields != nullptr && fields->size() > limits.fields)
+        if (fields == nullptr) continue;
+        if (fields->size() > limits.fields)
             throw refused_alone{"too_many_fields", std::string(key) + " has more than " +
                                                        std::to_string(limits.fields) + " fields"};
+        check_names(*fields, key, limits);
     }
 }
 

@@ -21,6 +21,7 @@ struct request_limits {
     std::size_t table_bytes = 200; ///< the index of record states holds scope, app, table and record id …
     std::size_t record_id_bytes = 1'000;   ///< … in at most 2,700 bytes
     std::size_t name_bytes = 255;          ///< client id, space id, origin
+    std::size_t field_bytes = 1'000;       ///< a field's name; a path has at most most_levels too
     std::size_t change_bytes = 10'000'000; ///< one change as PostgreSQL keeps it, exponents written out
 };
 

@@ -1,10 +1,7 @@
 #include "shared/sync/record.hpp"
 
-#include <algorithm>
-#include <charconv>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 namespace mana::sync {
 
@@ -108,68 +105,6 @@ class meta_reader {
     }
 };
 
-json_object* as_object(json_value& value) {
-    return std::get_if<json_object>(&value.held);
-}
-
-/// The place of one step of a path, made where an object lacks it; null where there is no place.
-json_value* step_into(json_value& outer, const std::string& key) {
-    if (auto* items = std::get_if<json_array>(&outer.held)) {
-        std::size_t at = 0;
-        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), at);
-        const bool is_index = error == std::errc{} && end == key.data() + key.size() && at <= items->size();
-        if (!is_index) return nullptr;
-        if (at == items->size()) items->emplace_back();
-        return &(*items)[at];
-    }
-    auto* members = as_object(outer);
-    if (members == nullptr) return nullptr;
-    if (find_member(*members, key) == nullptr) set_member(*members, key, {});
-    return const_cast<json_value*>(find_member(*members, key)); // NOLINT: ours, found through a const look-up
-}
-
-std::vector<std::string> steps_of(std::string_view field) {
-    std::vector<std::string> steps;
-    for (std::size_t from = 0;;) {
-        const auto dot = field.find('.', from);
-        steps.emplace_back(field.substr(from, dot - from));
-        if (dot == std::string_view::npos) return steps;
-        from = dot + 1;
-    }
-}
-
-/// As the existing client sets a path: what is false on the way becomes an object; another value stays as it
-/// is.
-void set_path(json_value& record, std::string_view field, json_value value) {
-    auto steps = steps_of(field);
-    json_value* place = &record;
-    for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
-        place = step_into(*place, steps[i]);
-        if (place == nullptr) return;
-        if (!truthy(*place)) *place = json_object{};
-    }
-    place = step_into(*place, steps.back());
-    if (place != nullptr) *place = std::move(value);
-}
-
-const json_value* look_up(const json_value& record, std::string_view field) {
-    const json_value* place = &record;
-    for (const auto& step : steps_of(field)) {
-        const auto* members = place->as_object();
-        const auto* items = place->as_array();
-        std::size_t at = 0;
-        if (items != nullptr) std::from_chars(step.data(), step.data() + step.size(), at);
-        if (members != nullptr)
-            place = find_member(*members, step);
-        else if (items != nullptr && at < items->size())
-            place = &(*items)[at];
-        else
-            return nullptr;
-        if (place == nullptr) return nullptr;
-    }
-    return place;
-}
-
 } // namespace
 
 field_map::const_iterator first_inside(const field_map& fields, std::string_view path) {
@@ -177,6 +112,11 @@ field_map::const_iterator first_inside(const field_map& fields, std::string_view
 }
 field_map::iterator first_inside(field_map& fields, std::string_view path) {
     return fields.lower_bound(inside_of{path});
+}
+
+std::size_t stored_bytes(std::string_view name, const value_text& value) {
+    constexpr std::size_t times_and_author = 120;
+    return 2 * name.size() + value.text.size() + times_and_author;
 }
 
 stored_record to_stored(const record_state& state, std::string_view home_user, bool dirty_only) {
@@ -195,6 +135,7 @@ stored_record to_stored(const record_state& state, std::string_view home_user, b
 
 record_state from_stored(std::string_view values, std::string_view meta, std::string_view home_user) {
     record_state state;
+    state.bytes = values.size() + meta.size();
     meta_reader reader(home_user);
     object_reader fields;
     for (fields.read(meta); fields.next();)
@@ -204,34 +145,6 @@ record_state from_stored(std::string_view values, std::string_view meta, std::st
         if (field != state.fields.end()) field->second.value.text = fields.value();
     }
     return state;
-}
-
-field_family::field_family(const record_state& state, std::string_view root) : record_(json_object{}) {
-    std::vector<std::pair<std::string_view, const value_text*>> family;
-    const auto outermost = state.fields.find(root);
-    if (outermost != state.fields.end()) family.emplace_back(root, &outermost->second.value);
-    for (auto it = first_inside(state.fields, root); it != state.fields.end() && lies_inside(it->first, root);
-         ++it)
-        family.emplace_back(it->first, &it->second.value);
-    std::ranges::stable_sort(family, {}, [](const auto& held) { return path_depth(held.first); });
-    for (const auto& [name, value] : family) set_path(record_, name, *value);
-}
-
-json_value field_family::value_at(std::string_view field) const {
-    const auto* found = look_up(record_, field);
-    return found != nullptr ? *found : json_value{};
-}
-
-const value_text* own_value_at(const record_state& state, std::string_view field) {
-    const auto own = state.fields.find(field);
-    const auto inner = first_inside(state.fields, field);
-    const bool has_inner = inner != state.fields.end() && lies_inside(inner->first, field);
-    return own != state.fields.end() && !has_inner ? &own->second.value : nullptr;
-}
-
-json_value value_at(const record_state& state, std::string_view field) {
-    if (const auto* own = own_value_at(state, field)) return *own;
-    return field_family(state, root_of(field)).value_at(field);
 }
 
 } // namespace mana::sync

@@ -72,17 +72,18 @@ using field_map = std::map<std::string, held_field, std::less<>>;
 field_map::const_iterator first_inside(const field_map& fields, std::string_view path);
 field_map::iterator first_inside(field_map& fields, std::string_view path);
 
-/// Calls `with` with each field held around a path, the innermost first. However many dots the path has, it
-/// looks up no more than is held around or beside it.
+/// Calls `with` with each field held around a path, its name and what it holds, the innermost first. However
+/// many dots the path has, it looks up no more than is held around or beside it.
 template<class With>
 void for_each_around(const field_map& fields, std::string_view path, With with) {
     for (auto dot = path.rfind('.'); dot != std::string_view::npos; dot = path.rfind('.')) {
         path = path.substr(0, dot);
         const auto behind = fields.upper_bound(path);
         if (behind == fields.begin()) return;
-        const auto& [name, held] = *std::prev(behind);
+        const auto& before = *std::prev(behind);
+        const auto& name = before.first;
         if (name == path) {
-            with(held);
+            with(before);
             continue;
         }
         // What else is held around the path comes before `name` too, so both begin with it.
@@ -100,7 +101,11 @@ struct record_state {
 
     bool replaced = false; ///< fields were taken out: what is stored must be replaced, not added to
     bool touched = false;  ///< anything changed that must be stored
+    std::size_t bytes = 0; ///< about what it takes as stored_record, see stored_bytes
 };
+
+/// About what a field takes of a stored_record, in bytes.
+std::size_t stored_bytes(std::string_view name, const value_text& value);
 
 using record_map = std::map<record_key, record_state>;
 
@@ -115,23 +120,5 @@ struct stored_record {
 stored_record to_stored(const record_state& state, std::string_view home_user, bool dirty_only);
 /// Throws std::invalid_argument where the texts were not written by to_stored.
 record_state from_stored(std::string_view values, std::string_view meta, std::string_view home_user);
-
-/// What a record holds under one root field, put together once for any number of look-ups.
-class field_family {
-  public:
-    field_family(const record_state& state, std::string_view root);
-    /// What is held at a path, there or inside an object around it; null where nothing is held.
-    [[nodiscard]] json_value value_at(std::string_view field) const;
-
-  private:
-    json_value record_; ///< of this one root field, as a client would hold it
-};
-
-/// The field's own value, where it is held and nothing lies inside it: it counts even where what lies around
-/// it is no object, and no client can show it. Else null, and the family tells.
-const value_text* own_value_at(const record_state& state, std::string_view field);
-
-/// What the record holds at a path, by the one or the other.
-json_value value_at(const record_state& state, std::string_view field);
 
 } // namespace mana::sync

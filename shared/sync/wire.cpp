@@ -80,6 +80,11 @@ void put_value(std::string& out, std::string_view key, const json_value& value) 
     out += ',';
 }
 
+void put_value(std::string& out, std::string_view key, const value_text& value) {
+    append_json_string(out, key);
+    out.append(1, ':').append(value.text) += ',';
+}
+
 /// Closes an object or array whose members each left a comma behind.
 void close(std::string& out, char bracket) {
     if (out.back() == ',')
@@ -126,7 +131,7 @@ void put_conflict(std::string& out, const conflict& lost) {
     put_text(out, "field", lost.field);
     put_value(out, "clientValue", lost.client_value);
     if (lost.client_time) put_text(out, "clientTimestamp", to_text(*lost.client_time));
-    put_value(out, "serverValue", lost.server_value);
+    if (lost.server_value) put_value(out, "serverValue", *lost.server_value);
     put_text(out, "serverTimestamp", to_text(lost.server_time));
     close(out, '}');
 }

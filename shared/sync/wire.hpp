@@ -66,9 +66,9 @@ struct conflict {
     std::string table;
     std::string record_id;
     std::string field;
-    json_value client_value;
-    std::optional<instant> client_time; ///< none: an untimed insert
-    json_value server_value;
+    value_text client_value;
+    std::optional<instant> client_time;     ///< none: an untimed insert
+    std::optional<value_text> server_value; ///< none: it takes too much to tell it, see value_reader.hpp
     instant server_time;
 };
 

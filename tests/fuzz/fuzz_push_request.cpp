@@ -25,6 +25,7 @@ constexpr request_limits tight{.changes = 3,
                                .table_bytes = 12,
                                .record_id_bytes = 12,
                                .name_bytes = 8,
+                               .field_bytes = 12,
                                .change_bytes = 300};
 
 constexpr sync::instant receipt = std::chrono::sys_days{std::chrono::year{2026} / 1 / 31};
@@ -93,6 +94,8 @@ void check_change(const sync::change& accepted, const request_limits& limits) {
     must(accepted.writes.size() <= limits.fields + deleted_at, "a change has a bounded number of fields");
     for (const auto& write : accepted.writes) {
         must(sync::is_field(write.field), "what is no field is not written");
+        must(write.field.size() <= limits.field_bytes && sync::path_depth(write.field) < sync::most_levels,
+             "a field has a usable name");
         must(!write.at || sync::parse_claim(sync::to_text(*write.at)) == write.at,
              "a claim has the one form");
         check_value(write.value, limits);

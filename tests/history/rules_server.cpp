@@ -1,6 +1,7 @@
 #include "tests/history/rules_server.hpp"
 
 #include "shared/sync/push_request.hpp"
+#include "shared/sync/value_reader.hpp"
 
 #include <algorithm>
 #include <iterator>

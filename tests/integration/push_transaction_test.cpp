@@ -182,7 +182,7 @@ TEST(push_transaction, tells_and_keeps_what_lost) {
         on, {R"("table":"n","id":"1","op":"update","fields":{"t":{"value":2,"at":"2026-01-01T00:00:00Z"}})"});
 
     ASSERT_EQ(late.answer.conflicts.size(), 1U);
-    EXPECT_EQ(sync::to_json_text(late.answer.conflicts[0].server_value), "1");
+    EXPECT_EQ(late.answer.conflicts[0].server_value.value().text, "1");
 
     static constexpr store::statement kept{
         "kept", "select value, claimed_at, reason from sync_lost_writes where scope = $1"};

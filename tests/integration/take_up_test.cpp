@@ -372,6 +372,25 @@ TEST_F(take_up_of_rows, counts_what_it_did) {
     }));
 }
 
+TEST_F(take_up_of_rows, sets_aside_what_the_operators_limits_refuse_in_a_push) {
+    store::push_terms terms;
+    terms.limits.fields = 2;
+    terms.limits.nesting = 3;
+    const auto is_aside = [&](std::string_view data, std::string_view code) {
+        return comes_true([&] { // the hub of the stack, which has other limits, may be first
+            const auto row = insert(fresh("record"), "update", data);
+            take_all_up(on_, terms, {});
+            return reason(row) == code;
+        });
+    };
+    EXPECT_TRUE(is_aside(R"({"a":1,"b":2,"c":3})", "too_many_fields"));
+    EXPECT_TRUE(is_aside(R"({"a":[[[[[[1]]]]]]})", "too_deep"));
+    EXPECT_TRUE(is_aside(R"({"a":[[1]],"b":1})", ""));
+    std::string path = "a";
+    for (int i = 0; i < 200'000; ++i) path += ".b";
+    EXPECT_TRUE(is_aside("{\"" + path + "\":1}", "too_long")) << "no limit of the operator's";
+}
+
 TEST_F(take_up_of_rows, shows_members_of_a_space_what_names_it_and_sets_aside_what_names_anothers) {
     static constexpr store::statement insert_in_space{"insert_in_space", R"(
 insert into sync_changes (app_id, user_id, table_name, record_id, op, data, client_id, space_id)
@@ -456,7 +475,7 @@ TEST_F(take_up_of_rows, merges_no_push_before_its_authors_old_rows) {
         on_,
         {R"("table":"notes","id":"249","op":"update","fields":{"a":{"value":2,"at":"2026-01-01T00:00:00Z"}})"});
     ASSERT_EQ(done.answer.conflicts.size(), 1U);
-    EXPECT_EQ(sync::to_json_text(done.answer.conflicts[0].server_value), "1");
+    EXPECT_EQ(done.answer.conflicts[0].server_value.value().text, "1");
     EXPECT_EQ(as_superuser(count_waiting, {app_}).number(0, 0), 0);
     EXPECT_EQ(as_superuser(count_old, {app_}).number(0, 0), 0);
 }

@@ -89,6 +89,35 @@ describe('WebSocket', { concurrency: true }, () => {
         });
     });
 
+    describe('a push of thousands of tables', () => {
+        const push = (user) => user.device('phone').push(
+            Array.from({ length: 5_000 }, (_, i) => ({ table: `made up ${i}`, id: 'r', op: 'insert', data: { a: i } })));
+
+        it('ends no connection: it tells "pull everything"', async (test) => {
+            const user = await newUser();
+            const socket = await SocketClient.authenticated(test, user.token);
+            await push(user);
+            const [told] = await socket.toldUntil('*');
+            assert.equal(told.appId, 'todo');
+            assert.ok(told.tables.length < 2_000, `${told.tables.length} tables are named`);
+            await user.device('phone').pushRecords('marker', 'r1');
+            await socket.toldUntil('marker');
+        });
+
+        it('does not end one that does not read', async (test) => {
+            const user = await newUser();
+            const hub = await HubProcess.start(test);
+            const socket = await SocketClient.authenticated(test, user.token, { at: hub });
+            socket.stopReading();
+            await pushMoreThanFits(user.device('phone'));
+            await push(user);
+            await user.device('phone').pushRecords('marker', 'r1');
+            socket.readOn();
+            const told = await socket.toldUntil('marker');
+            assert.ok(tablesOf(told).includes('*'));
+        });
+    });
+
     describe('ping', () => {
         it('is answered before and after auth', async (test) => {
             const user = await newUser();

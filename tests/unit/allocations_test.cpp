@@ -227,11 +227,62 @@ TEST(allocations, grow_with_the_fields_of_a_change) {
     });
 }
 
+/// A record that holds, at nine, fields inside `a` and nothing around them.
+record_map with_fields_inside(int count) {
+    record_map records;
+    merge_push(changes_in(bench::push_body("", "", {fields_update("a.", count, nine)})), author(), terms,
+               records);
+    for (auto& [key, state] : records)
+        for (auto& [name, held] : state.fields) held.fresh = false;
+    return records;
+}
+
+/// One change after the other to one record: each wins a field inside `a` and loses another.
+std::size_t of_winning_and_losing(int count) {
+    std::vector<std::string> changes;
+    for (int i = 0; i < count; ++i)
+        changes.push_back(
+            R"({"table":"notes","id":"019c0f2e-7a6b-7c3d-8e4f-100000000000","op":"update","fields":{"a.w)" +
+            std::to_string(100'000 + i) + R"(":{"value":1,"at":")" + std::string(ten) + R"("},"a.)" +
+            std::to_string(100'000 + i) + R"(.in":{"value":1,"at":")" + std::string(eight) + "\"}}}");
+    const auto body = bench::push_body("", "", changes);
+    auto records = with_an_object(count);
+    return allocations_of([&] { merge_push(changes_in(body), author(), terms, records); });
+}
+
+TEST(allocations, grow_with_what_is_held_under_one_root) {
+    expect_in_proportion("won and lost in turns", of_winning_and_losing);
+    expect_in_proportion("an object that goes around what is held inside it", [](int count) {
+        return of_one_change(
+            R"({"table":"notes","id":"019c0f2e-7a6b-7c3d-8e4f-100000000000","op":"update","fields":{"a":{"value":{},"at":")" +
+                std::string(eight) + "\"}}}",
+            with_fields_inside(count));
+    });
+}
+
+TEST(allocations, grow_with_what_is_refused_and_what_is_lost) {
+    expect_in_proportion("refused", [](int count) {
+        const std::vector<std::string> changes(static_cast<std::size_t>(count),
+                                               R"({"table":"t","id":"i","op":"insert","data":{"n":1e999}})");
+        const auto body = bench::push_body("", "", changes);
+        return allocations_of([&] { (void)parse_push(body, "", {}); });
+    });
+    expect_in_proportion("lost", [](int count) {
+        auto records = held_records(count);
+        const auto changes = changes_in(body_of(count, bench::sample_update, eight));
+        return allocations_of([&] { merge_push(changes, author(), terms, records); });
+    });
+}
+
+/// A push names paths of up to 128 levels; versions that took any name have stored longer ones.
 TEST(allocations, do_not_grow_with_the_dots_of_a_name) {
-    const auto dotted = [](std::size_t dots) {
-        return of_one_change(fields_update(std::string(dots, '.'), 10, ten), with_an_object(1));
+    const auto beside = [](std::size_t dots) {
+        auto records = with_an_object(1);
+        auto& held = records.begin()->second.fields;
+        held[std::string("a") + std::string(dots, '.')] = held.at("a");
+        return of_one_change(fields_update("a.", 10, ten), std::move(records));
     };
-    EXPECT_LE(dotted(100'000), dotted(1'000) + 10);
+    EXPECT_LE(beside(100'000), beside(1'000) + 10);
 }
 
 TEST(allocations, of_writing_an_answer) {

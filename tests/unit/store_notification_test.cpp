@@ -54,6 +54,19 @@ TEST(notification_json, ignores_unknown_keys) {
     EXPECT_TRUE(parse_notification(text));
 }
 
+TEST(notification_tables, are_cut_where_they_are_too_many) {
+    std::vector<std::string> tables;
+    for (int i = 100; i < 180; ++i) tables.push_back("table " + std::to_string(i) + std::string(190, 'x'));
+    const auto all = tables;
+    shorten(tables);
+    EXPECT_EQ(tables, all) << "80 names of 199 bytes";
+    tables.push_back("table 180" + std::string(190, 'x'));
+    shorten(tables);
+    ASSERT_EQ(tables.size(), 81U);
+    EXPECT_EQ(tables.front(), any_table);
+    EXPECT_EQ(std::vector(tables.begin() + 1, tables.end()), all);
+}
+
 TEST(notification_json_error, names_what_is_wrong) {
     const std::string good = to_json(sample());
     const auto with = [&good](const std::string& part, const std::string& instead) {

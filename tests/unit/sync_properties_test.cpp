@@ -2,6 +2,7 @@
 // elsewhere, through request, merge and stored state. MANA_TEST_SEED plays one seed alone.
 #include "shared/sync/merge.hpp"
 #include "shared/sync/push_request.hpp"
+#include "shared/sync/value_reader.hpp"
 
 #include <array>
 #include <cstdint>

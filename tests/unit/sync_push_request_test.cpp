@@ -230,6 +230,31 @@ TEST(sync_push_request, names_too_long_for_an_index_are_refused_alone) {
     EXPECT_EQ(push.rejected[0].code, "too_long");
 }
 
+TEST(sync_push_request, a_name_of_a_field_is_bounded_in_bytes_and_levels) {
+    const auto both = [](const std::string& name) {
+        const auto of_data = code_of_one(R"("op":"insert","data":{")" + name + "\":1}");
+        EXPECT_EQ(code_of_one(R"("op":"update","fields":{")" + name + R"(":{"value":1}})"), of_data);
+        return of_data;
+    };
+    const auto path = [](int levels) {
+        std::string steps = "a";
+        for (int i = 1; i < levels; ++i) steps += ".b";
+        return steps;
+    };
+    EXPECT_EQ(both(std::string(1'000, 'x')), "");
+    EXPECT_EQ(both(std::string(1'001, 'x')), "too_long");
+    EXPECT_EQ(both(path(128)), "");
+    EXPECT_EQ(both(path(129)), "too_deep");
+    EXPECT_EQ(both(path(200'000)), "too_long");
+}
+
+TEST(sync_push_request, a_rejection_tells_no_more_of_a_name_than_is_read) {
+    const auto push = read_body(R"({"changes":[{"table":"t","id":"i","op":"update","fields":{")" +
+                                std::string(100'000, 'x') + R"(":1}}]})");
+    ASSERT_EQ(push.rejected.size(), 1U);
+    EXPECT_LT(push.rejected[0].message.size(), 200U);
+}
+
 TEST(sync_push_request, a_change_that_grows_beyond_what_fits_when_stored_is_refused_alone) {
     std::string numbers;
     for (int i = 0; i < 40'000; ++i) numbers += numbers.empty() ? "1e308" : ",1e308";

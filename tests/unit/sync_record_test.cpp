@@ -1,4 +1,4 @@
-// A record's state, stored and read back, and what it holds at a path.
+// A record's state, stored and read back, and which of its fields lie around and inside a path.
 #include "shared/sync/record.hpp"
 
 #include <array>
@@ -80,18 +80,6 @@ TEST(sync_record, a_text_that_is_no_state_throws) {
     EXPECT_THROW((void)from_stored(R"({"f":1})", R"({"f":{"at":"soon"}})", "u"), std::invalid_argument);
 }
 
-TEST(sync_record, a_value_is_found_at_its_path_inside_and_around_it) {
-    record_state state;
-    state.fields["rec"] = field(R"({"unit":"d","int":1})", nine);
-    state.fields["rec.int"] = field("2", ten);
-    state.fields["rec-x"] = field("3", nine);
-    EXPECT_EQ(to_json_text(value_at(state, "rec")), R"({"int":2,"unit":"d"})");
-    EXPECT_EQ(to_json_text(value_at(state, "rec.int")), "2");
-    EXPECT_EQ(to_json_text(value_at(state, "rec.unit")), "\"d\"");
-    EXPECT_TRUE(value_at(state, "rec.none").is_null());
-    EXPECT_TRUE(value_at(state, "none").is_null());
-}
-
 /// Names of up to eight steps of three kinds, so that many lie around others or beside them.
 std::string random_path(std::mt19937& random) {
     const std::array<std::string_view, 3> steps{"a", "a!", "b"};
@@ -113,7 +101,7 @@ TEST(sync_record, what_lies_around_and_inside_a_path_is_found_among_many) {
             if (inside == "none" && lies_inside(name, path)) inside = name;
         }
         std::vector<const held_field*> found;
-        for_each_around(state.fields, path, [&](const held_field& held) { found.push_back(&held); });
+        for_each_around(state.fields, path, [&](const auto& held) { found.push_back(&held.second); });
         EXPECT_EQ(found, around) << path;
         const auto first = first_inside(state.fields, path);
         const bool is_inside = first != state.fields.end() && lies_inside(first->first, path);
@@ -125,24 +113,6 @@ TEST(sync_record, what_lies_inside_a_path_is_found_by_bytes) {
     record_state state;
     for (const auto* name : {"a", "a!x", "a\u00ff", "a.b", "a/c"}) state.fields[name] = field("1", nine);
     EXPECT_EQ(first_inside(state.fields, "a")->first, "a.b");
-}
-
-TEST(sync_record, a_path_is_set_as_a_client_sets_it) {
-    record_state state;
-    state.fields["null"] = field("null", nine);
-    state.fields["null.in"] = field("1", ten);
-    state.fields["empty"] = field("\"\"", nine);
-    state.fields["empty.in"] = field("1", ten);
-    state.fields["list"] = field("[1,2]", nine);
-    state.fields["list.1"] = field("9", ten);
-    state.fields["text"] = field("\"t\"", nine);
-    state.fields["text.in"] = field("1", ten);
-    for (const auto* name : {"null", "empty"})
-        EXPECT_EQ(to_json_text(value_at(state, name)), R"({"in":1})")
-            << "what is false on the way becomes an object";
-    EXPECT_EQ(to_json_text(value_at(state, "list")), "[1,9]");
-    EXPECT_EQ(to_json_text(value_at(state, "text")), "\"t\"") << "another value stays";
-    EXPECT_EQ(to_json_text(value_at(state, "text.in")), "1") << "what is held there is held, shown or not";
 }
 
 } // namespace

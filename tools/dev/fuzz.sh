@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # fuzz: libFuzzer against all that reads text from outside, in build-fuzz/, which clang makes.
 
-fuzz_targets=(push_request json time query token jwks websocket_message notification)
+fuzz_targets=(push_request merge json time query token jwks websocket_message notification)
 
 build_fuzz() {
     # -O1, for the targets are built anew more often than they run long. ccache where it is, as meson does by itself for g++.

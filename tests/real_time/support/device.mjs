@@ -110,7 +110,7 @@ export async function userWithBacklog() {
 // Pushes of which the notifications are more than the socket of a client that does not read can hold: 800 kB, where
 // a unix socket holds 200. Returns the names of the tables.
 export async function pushMoreThanFits(device) {
-    const tables = numbered('table', 100).map((table) => table.padEnd(190, 'x'));
+    const tables = numbered('table', 80).map((table) => table.padEnd(190, 'x'));
     for (let i = 0; i < pushesThatDoNotFit; ++i) {
         await device.push(tables.flatMap((table) => inserts(table, [`r${i}`])));
     }
