@@ -27,6 +27,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <memory>
 #include <string>
 
@@ -90,7 +91,7 @@ class hub_process {
         ignore_reloads();
         boost::asio::post(io_, [this] { manager_.ready(in_one_line()); });
         show_life();
-        io_.run();
+        serve();
     }
 
     /// Says goodbye to every connection, and lets what waits out first.
@@ -107,7 +108,8 @@ class hub_process {
         life_.cancel();
         for (subscriber* const each : index_.all()) each->dismiss();
         io_.restart();
-        io_.run_for(goodbye_at_most);
+        const auto until = std::chrono::steady_clock::now() + goodbye_at_most;
+        until_done([this, until] { io_.run_until(until); });
     }
 
   private:
@@ -128,6 +130,23 @@ class hub_process {
     log_sweep sweep_;
     health state_;
     const session_context shared_;
+
+    void serve() {
+        until_done([this] { io_.run(); });
+    }
+
+    /// What a connection's handler throws costs that connection, which its handler kept alive, and no other.
+    template<class Run>
+    static void until_done(const Run& run) {
+        for (bool done = false; !done;) {
+            try {
+                run();
+                done = true;
+            } catch (const std::exception& failed) {
+                runtime::log::error("handler_failed", {{"reason", failed.what()}});
+            }
+        }
+    }
 
     void tell(const store::notification& push, news_source from) {
         const bool news = news_.tell(push, from, fan_out::clock::now());

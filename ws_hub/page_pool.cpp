@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -61,6 +62,9 @@ std::optional<stream_page> page_pool::read_now(const store::reader& who, store::
         if (failed.next() == store::remedy::report)
             runtime::log::error("page_failed",
                                 {{"id", request_id}, {"app", wanted.app}, {"reason", failed.what()}});
+    } catch (const std::exception& failed) { // whatever it is, it is one page, not the hub
+        runtime::log::error("page_failed",
+                            {{"id", request_id}, {"app", wanted.app}, {"reason", failed.what()}});
     }
     metrics_.page_read(page.has_value());
     return page;

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -63,6 +64,8 @@ std::optional<user_verdict> user_lookup::ask_now(const std::string& user) {
     } catch (const store::postgres_error& failed) {
         if (failed.next() == store::remedy::report)
             runtime::log::error("user_lookup_failed", {{"user", user}, {"reason", failed.what()}});
+    } catch (const std::exception& failed) { // whatever it is, it is one answer, not the hub
+        runtime::log::error("user_lookup_failed", {{"user", user}, {"reason", failed.what()}});
     }
     return found;
 }

@@ -1,10 +1,12 @@
 #include "shared/store/page_reader.hpp"
 
+#include "shared/runtime/log.hpp"
 #include "shared/store/joined_spaces.hpp"
 #include "shared/sync/shown_row.hpp"
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -212,6 +214,24 @@ sync::stored_row row_in(const rows& page, int row) {
 }
 
 /// The rows of a page as changes; `has_more` where it was cut, and then the position of its end.
+/// Throws std::invalid_argument where a JSON column has another form than all that is stored by a push.
+void write_row(sync::row_writer& writer, const rows& page, int row) {
+    std::optional<sync::record_state> record;
+    if (!page.is_null(row, record_data))
+        record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
+    writer.write(row_in(page, row), record ? &*record : nullptr);
+}
+
+/// No push stores a row that cannot be read, but whoever owns the tables can: it stops no page.
+void write_readable(sync::row_writer& writer, const rows& page, int row) {
+    try {
+        write_row(writer, page, row);
+    } catch (const std::invalid_argument& why) {
+        runtime::log::error("row_unreadable",
+                            {{"event", row_in(page, row).event_id}, {"reason", why.what()}});
+    }
+}
+
 void take_rows(sync::answer& into, const rows& page, const sync::cursor& since) {
     sync::row_writer writer{into.server_changes};
     for (int row = 0; row < page.count(); ++row) {
@@ -220,10 +240,7 @@ void take_rows(sync::answer& into, const rows& page, const sync::cursor& since) 
             into.synced_until = {page.position(row - 1, created_at), since.from_epoch};
             return;
         }
-        std::optional<sync::record_state> record;
-        if (!page.is_null(row, record_data))
-            record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
-        writer.write(row_in(page, row), record ? &*record : nullptr);
+        write_readable(writer, page, row);
     }
 }
 

@@ -46,6 +46,9 @@ class database {
     /// What PostgreSQL's clock shows.
     std::chrono::sys_seconds wall_clock();
 
+    /// Commits wait for a standby of that name from now on; for none where it is empty.
+    void await_standby(const std::string& name);
+
     /// Of PostgreSQL's own log: the next commit needs a new one.
     void end_segment();
 

@@ -1,6 +1,7 @@
 #include "tests/checker/faults.hpp"
 
 #include "tests/checker/database.hpp"
+#include "tests/checker/parts/redis_console.hpp"
 
 #include <algorithm>
 #include <array>
@@ -27,6 +28,9 @@ constexpr std::array every_kind{named_kind{fault::worker, "worker"},
                                 named_kind{fault::postgres_connections, "postgres-connections"},
                                 named_kind{fault::postgres, "postgres"},
                                 named_kind{fault::redis, "redis"},
+                                named_kind{fault::redis_full, "redis-full"},
+                                named_kind{fault::redis_demoted, "redis-demoted"},
+                                named_kind{fault::standby, "standby"},
                                 named_kind{fault::freeze, "freeze"},
                                 named_kind{fault::nginx, "nginx"},
                                 named_kind{fault::cut, "cut"},
@@ -120,7 +124,7 @@ needs needs_of(const std::vector<fault>& kinds) {
     // Another hub over the same PostgreSQL might be the one to tell what nobody had told.
     const bool hub_alone = has(fault::hub_after_publish);
     return {.postgres = hub_alone || has(fault::postgres) || has(fault::freeze) || has(fault::cut) ||
-                        has(fault::clock) || has(fault::disk),
+                        has(fault::clock) || has(fault::disk) || has(fault::standby),
             .clock = has(fault::clock),
             .disk = has(fault::disk),
             .network = has(fault::cut),
@@ -209,6 +213,12 @@ void fault_schedule::strike_at_once(fault kind) {
         return on_.restart_postgres();
     case fault::redis:
         return on_.restart_redis();
+    case fault::redis_full:
+        return fill_redis();
+    case fault::redis_demoted:
+        return demote_redis();
+    case fault::standby:
+        return lose_the_standby();
     case fault::freeze:
         return freeze_something();
     case fault::nginx:
@@ -302,6 +312,39 @@ void fault_schedule::end_segment_of_postgres() const {
         database{on_.superuser_url()}.end_segment();
     } catch (const std::runtime_error&) { // it ends before it answers
     }
+}
+
+void fault_schedule::tell_redis(const std::vector<std::string>& words) const {
+    if (!ask_redis(on_.redis_socket(), words)) throw std::runtime_error("Redis refuses " + words.front());
+}
+
+// It still tells channels, and takes nothing into its stream.
+void fault_schedule::fill_redis() {
+    const std::chrono::milliseconds time{500 + below(4'500)};
+    tell_redis({"CONFIG", "SET", "maxmemory", "1"});
+    std::this_thread::sleep_for(time);
+    tell_redis({"CONFIG", "SET", "maxmemory", "0"});
+    after_.back();
+}
+
+// It keeps its connections, and refuses what writes. Its new master is not there, as in the midst of a
+// failover.
+void fault_schedule::demote_redis() {
+    const std::chrono::milliseconds time{500 + below(4'500)};
+    tell_redis({"REPLICAOF", "127.0.0.1", "1"});
+    std::this_thread::sleep_for(time);
+    tell_redis({"REPLICAOF", "NO", "ONE"});
+    after_.back();
+}
+
+// Commits wait for it, each within the database already: some for longer than their request may last.
+void fault_schedule::lose_the_standby() {
+    const std::chrono::milliseconds time{500 + below(7'500)};
+    database operators{on_.superuser_url()};
+    operators.await_standby("gone");
+    std::this_thread::sleep_for(time);
+    operators.await_standby("");
+    after_.back();
 }
 
 // Half of the times PostgreSQL needs space for its own log at once, without which it ends.

@@ -25,6 +25,9 @@ enum class fault {
     postgres_connections,
     postgres,
     redis,
+    redis_full,
+    redis_demoted,
+    standby,
     freeze,
     nginx,
     cut,
@@ -79,6 +82,10 @@ class fault_schedule {
     void cut_network();
     void step_the_clock_back();
     void fill_the_disk();
+    void fill_redis();
+    void demote_redis();
+    void lose_the_standby();
+    void tell_redis(const std::vector<std::string>& words) const;
     void end_segment_of_postgres() const;
     int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint64_t>(limit)); }
 

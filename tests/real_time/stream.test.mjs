@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { anotherProxy } from './support/another_proxy.mjs';
 import { endOf, idsOf, inserts, newUser, numbered, tokenOf, userWithBacklog } from './support/device.mjs';
-import { cursorOfNow, fresh } from './support/environment.mjs';
+import { cursorOfNow, fresh, patience, within } from './support/environment.mjs';
 import { HubProcess } from './support/hub_process.mjs';
-import { publishMany } from './support/outages.mjs';
+import { publishMany, spoilRows } from './support/outages.mjs';
 import { SocketClient } from './support/socket_client.mjs';
 import { ask, headersOf, headOf, textOf } from './support/stack.mjs';
 import { changesOf, StreamClient, streamPath } from './support/stream_client.mjs';
@@ -24,6 +25,16 @@ async function assertRefused(path, status, options) {
 async function pulled(user, ...tables) {
     const pulls = tables.map(async (table) => [table, await user.device().pullAll(table)]);
     return Object.fromEntries(await Promise.all(pulls));
+}
+
+// Until the text comes.
+async function firstWith(response, text) {
+    let read = '';
+    for await (const part of response) {
+        read += part;
+        if (read.includes(text)) return;
+    }
+    throw new Error(`the stream ended before ${text} came: ${read}`);
 }
 
 function byTable(pages) {
@@ -79,7 +90,7 @@ describe('stream', { concurrency: true }, () => {
             assert.equal(statusCode, 200);
             assert.match(headers['content-type'], /^text\/event-stream/);
             assert.match(headers['cache-control'], /no-store/);
-            assert.equal(headers['x-accel-buffering'], undefined); // nginx has obeyed it
+            assert.equal(headers['x-accel-buffering'], 'no'); // for proxies before ours
         });
 
         it('names an allowed origin exactly once', async (test) => {
@@ -123,6 +134,35 @@ describe('stream', { concurrency: true }, () => {
                     assert.deepEqual(await user.device().pullAll(table, page.syncedUntil), left);
                 }
             }
+        });
+    });
+
+    describe('a row that cannot be read', () => {
+        it('is left out, by the stream, by pull and by a push, and ends nothing', async (test) => {
+            const user = await newUser();
+            const phone = user.device('phone');
+            await phone.pushRecords('tasks', 'spoilt', 't1');
+            await spoilRows(user.name, 'spoilt');
+            const hub = await HubProcess.start(test);
+            const stream = await StreamClient.open(test, user.token, { at: hub });
+            assert.deepEqual(idsOf(changesOf(await stream.pagesUntil('t1'))), ['t1']);
+            await phone.pushRecords('tasks', 't2');
+            await stream.pagesUntil('t2');
+            assert.deepEqual(idsOf(await user.device().pullAll('tasks')), ['t1', 't2']);
+            const { serverChanges } = await user.device('laptop').pushRecords('tasks', 't3');
+            assert.deepEqual(idsOf(serverChanges), ['t1', 't2']);
+        });
+    });
+
+    describe('behind another proxy', () => {
+        it('that buffers, is not held back', async (test) => {
+            const user = await newUser();
+            const socketPath = await anotherProxy(test);
+            const response = await headOf(test, streamPath({ since: cursorOfNow() }),
+                { socketPath, headers: bearer(user.token) });
+            assert.equal(response.headers['content-type'], 'text/event-stream');
+            await user.device('phone').pushRecords('tasks', 't1');
+            await within(patience, 'the event of the push', firstWith(response, 't1'));
         });
     });
 

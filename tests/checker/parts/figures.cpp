@@ -1,30 +1,19 @@
 #include "tests/checker/parts/figures.hpp"
 
 #include "tests/checker/database.hpp"
+#include "tests/checker/parts/redis_console.hpp"
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <hiredis/hiredis.h>
-#include <memory>
 #include <stdexcept>
 #include <string_view>
-#include <sys/time.h>
 #include <system_error>
 #include <vector>
 
 namespace mana::checker {
 
 namespace {
-
-constexpr timeval redis_patience{2, 0};
-
-struct free_context {
-    void operator()(redisContext* context) const { redisFree(context); }
-};
-struct free_reply {
-    void operator()(redisReply* reply) const { freeReplyObject(reply); }
-};
 
 std::string folder_of(pid_t pid) {
     return "/proc/" + std::to_string(pid);
@@ -75,18 +64,6 @@ std::optional<std::size_t> number_after(std::string_view text, std::string_view 
     return std::stoul(std::string(text.substr(at + name.size(), 20)));
 }
 
-/// What Redis tells of itself; empty where it is away.
-std::string told_by_redis(const std::string& socket) {
-    const std::unique_ptr<redisContext, free_context> context{
-        redisConnectUnixWithTimeout(socket.c_str(), redis_patience)};
-    if (!context || context->err != 0) return {};
-    redisSetTimeout(context.get(), redis_patience);
-    const std::unique_ptr<redisReply, free_reply> reply{
-        static_cast<redisReply*>(redisCommand(context.get(), "INFO"))};
-    if (!reply || reply->type != REDIS_REPLY_STRING) return {};
-    return {reply->str, reply->len};
-}
-
 } // namespace
 
 figures_source::figures_source(const processes& of)
@@ -99,7 +76,7 @@ figures figures_source::take() const {
         taken.postgres_connections = database{postgres_url_}.count_connections(application_);
     } catch (const std::runtime_error&) { // it is away
     }
-    const auto told = told_by_redis(redis_socket_);
+    const auto told = ask_redis(redis_socket_, {"INFO"}).value_or("");
     taken.redis_clients = number_after(told, "connected_clients:");
     taken.redis_memory = number_after(told, "used_memory:");
     return taken;

@@ -1,4 +1,5 @@
 // What goes wrong around the hub, and what Redis has been told meanwhile.
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
@@ -31,13 +32,23 @@ export function cutSubscriptions() {
     return redis('CLIENT', 'KILL', 'TYPE', 'pubsub');
 }
 
-// Returns how many connections to PostgreSQL there were.
-export async function cutHubsFromPostgres() {
-    const statement = `select count(pg_terminate_backend(pid)) from pg_stat_activity
-        where application_name like 'mana-sync-hub%'`;
+async function asSuperuser(statement) {
     const url = required('MANA_TEST_SUPERUSER_URL');
     const { stdout } = await run('psql', ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', url, '-c', statement]);
-    return Number(stdout);
+    return stdout.trim();
+}
+
+// Returns how many connections to PostgreSQL there were.
+export async function cutHubsFromPostgres() {
+    return Number(await asSuperuser(`select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where application_name like 'mana-sync-hub%'`));
+}
+
+// Somebody who owns the tables has put something into the rows of a record that no push could.
+export async function spoilRows(user, record) {
+    const spoilt = await asSuperuser(`update sync_changes set data = '["no object"]'
+        where user_id = '${user}' and record_id = '${record}' returning 1`);
+    assert.notEqual(spoilt, '');
 }
 
 // The newest notifications of the stream, as far as they are about a user.
