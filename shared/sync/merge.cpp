@@ -122,6 +122,37 @@ class growing_row {
     }
 };
 
+/// Fields of one change that lost, as the update that would write them.
+class lost_fields {
+  public:
+    void add(const field_write& write) {
+        if (!writer_) writer_.emplace(fields_);
+        object_writer field(writer_->member(write.field));
+        field.member("value") += write.value.text;
+        if (write.at) append_json_string(field.member("at"), to_text(*write.at));
+        field.close();
+    }
+    [[nodiscard]] bool empty() const { return !writer_; }
+
+    /// Begins anew.
+    std::string change_of(const change_heading& heading) {
+        writer_->close();
+        writer_.reset();
+        std::string text;
+        object_writer change(text);
+        append_json_string(change.member("table"), heading.table);
+        append_json_string(change.member("id"), heading.record_id);
+        append_json_string(change.member("op"), to_text(operation::update));
+        change.member("fields") += std::exchange(fields_, {});
+        change.close();
+        return text;
+    }
+
+  private:
+    std::string fields_;
+    std::optional<object_writer> writer_; ///< none before the first
+};
+
 class push_merge {
   public:
     push_merge(const writer& author, const merge_terms& terms, record_map& records)
@@ -160,6 +191,8 @@ class push_merge {
     std::map<const record_key*, told_anew, by_key> retold_;
     value_reader values_{bytes_looked_at};
     std::size_t conflict_bytes_ = 0; ///< of the conflicts so far
+    std::size_t lost_bytes_ = 0;     ///< of the lost writes so far
+    lost_fields lost_together_;      ///< of the change that lands
 
     void place(const change& given) {
         auto home = home_of(given, author_, records_);
@@ -340,6 +373,7 @@ class push_merge {
             }
         }
         if (!row.empty()) out_.rows.push_back(row.finish());
+        keep_together(pending);
     }
 
     [[nodiscard]] bool grows_too_large(const pending_change& pending) const {
@@ -388,11 +422,26 @@ class push_merge {
         auto held = by_tombstone ? value_text{} : values_.at(record, given.field);
         if (!by_tombstone && held && held->is_same(given.value)) return;
         ++out_.fields_lost;
-        out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
-                             given.value.text, given.at ? to_text(*given.at) : "",
-                             by_tombstone ? "tombstone" : "older"});
+        keep(pending, given, by_tombstone ? "tombstone" : "older");
         tell_of({heading.table, heading.record_id, given.field, given.value, given.at, std::move(held),
                  beaten_at});
+    }
+
+    void keep(const pending_change& pending, const field_write& given, const char* reason) {
+        if (lost_bytes_ > lost_bytes) return lost_together_.add(given);
+        const auto& heading = pending.given->heading;
+        out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
+                             given.value.text, given.at ? to_text(*given.at) : "", reason});
+        constexpr std::size_t time_and_reason = 40;
+        lost_bytes_ += pending.key->scope.size() + heading.table.size() + heading.record_id.size() +
+                       given.field.size() + given.value.text.size() + time_and_reason;
+    }
+
+    void keep_together(const pending_change& pending) {
+        if (lost_together_.empty()) return;
+        const auto& heading = pending.given->heading;
+        out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, "",
+                             lost_together_.change_of(heading), "", "older"});
     }
 
     void tell_of(conflict lost) {

@@ -45,19 +45,23 @@ struct lost_write {
     std::string scope;
     std::string table;
     std::string record_id;
-    std::string field;   ///< empty: the whole change
-    std::string value;   ///< JSON text
+    std::string field;   ///< empty: the whole change, or the fields of it that did not win
+    std::string value;   ///< JSON text; of a whole change, that of the change
     std::string claimed; ///< the time as text; empty: none
     std::string reason;  ///< "older", "tombstone", or a rejection's code
 };
 
 constexpr std::size_t conflict_bytes = 8'000'000; ///< names and values, as JSON: as a page's
 
+constexpr std::size_t lost_bytes = 16'000'000; ///< names, values and times
+
 struct merge_outcome {
     std::vector<log_row> rows;
     std::vector<conflict> conflicts; ///< of the fields that lost, at most conflict_bytes
     std::size_t fields_lost = 0;
-    std::vector<lost_write> lost;     ///< all of them
+    /// Each of them, up to lost_bytes; then those of a change together, since each row has the record's
+    /// names.
+    std::vector<lost_write> lost;
     std::vector<wire_change> repairs; ///< what the author is told on top of its page (rule 6)
     std::vector<rejection> rejected;
     std::size_t capped = 0; ///< claims further ahead than max_clock_skew

@@ -265,6 +265,33 @@ TEST_F(merge, conflicts_tell_of_no_more_than_a_page_has_and_lost_writes_of_all) 
     EXPECT_EQ(outcome.conflicts.size(), 7U) << "of a megabyte each";
 }
 
+TEST_F(merge, lost_writes_of_a_change_are_kept_together_where_each_would_take_too_much) {
+    const auto fields = [](const char* value, const char* clock) {
+        std::string all;
+        for (int i = 0; i < 1'000; ++i)
+            all += (i == 0 ? "" : ",") + set("f" + std::to_string(i), value, clock);
+        return all;
+    };
+    std::string held;
+    std::string late;
+    for (int i = 100; i < 120; ++i) {
+        const auto id = std::to_string(i) + std::string(990, 'x');
+        held += (i == 100 ? "" : ",") + update(fields("1", "08:01"), id);
+        late += (i == 100 ? "" : ",") + update(fields("2", "08:00"), id);
+    }
+    push("A", "09:00", held);
+    const auto outcome = push("B", "09:01", late);
+    EXPECT_EQ(outcome.fields_lost, 20'000U);
+    EXPECT_LT(outcome.lost.size(), 16'000U) << "of a kilobyte each";
+    const auto& last = outcome.lost.back();
+    EXPECT_EQ(last.field, "");
+    const auto kept = parse_push("{\"changes\":[" + last.value + "]}", "", {});
+    ASSERT_TRUE(kept && kept->changes.size() == 1);
+    EXPECT_EQ(kept->changes[0].writes.size(), 1'000U);
+    EXPECT_EQ(kept->changes[0].writes[0].value.text, "2");
+    EXPECT_EQ(to_text(kept->changes[0].writes[0].at.value()), at("08:00"));
+}
+
 TEST_F(merge, paths_into_one_large_value_are_looked_at_for_so_long_only) {
     std::string nested = '"' + std::string(5'000'000, 'x') + '"';
     for (int i = 0; i < 100; ++i) nested = "{\"b\":" + nested + "}";
