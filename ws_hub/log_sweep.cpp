@@ -4,9 +4,7 @@
 
 #include <boost/asio/post.hpp>
 
-#include <algorithm>
 #include <exception>
-#include <iterator>
 #include <pthread.h>
 #include <utility>
 
@@ -20,15 +18,15 @@ constexpr auto patience = 3s; // for each answer of PostgreSQL
 constexpr auto away_at_most = 60s;
 constexpr int missed_at_most = 50'000;
 constexpr unsigned rounds_between_clean_ups = 10;
-constexpr std::size_t published_at_once = 200; // one round trip of the publisher
+constexpr auto redis_told_for = 1s; // a place in one round; what is left waits for the next
 
 } // namespace
 
 log_sweep::log_sweep(boost::asio::io_context& io, const settings& by, const push_ledger& ledger,
                      metrics& counts)
-    : io_(io), ledger_(ledger), metrics_(counts),
+    : io_(io), metrics_(counts),
       database_(by.postgres, {store::push_log_statements(), store::push_statements()}),
-      publisher_(by.redis_url), users_(by.gates),
+      redis_(by.redis_url, ledger, counts), users_(by.gates),
       users_database_(by.postgres, {gate::user_gate::statements()}), terms_(by.terms) {}
 
 log_sweep::~log_sweep() {
@@ -104,23 +102,27 @@ void log_sweep::tell_clients(store::connection& on) {
 }
 
 void log_sweep::tell_redis(store::connection& on, const std::string& look) {
-    store::publish_until(
-        on, look, [this](const pushes& some) { return publish(some); }, patience);
-    metrics_.swept(store::oldest_unpublished(on, patience));
+    const bool up = hears_.redis_up();
+    if (up && !redis_was_up_) redis_.try_at_once();
+    redis_was_up_ = up;
+    tell_place(on, store::told_place::stream, look);
+    tell_place(on, store::told_place::channels, look);
+    metrics_.swept(store::oldest_untold(on, patience).longest());
 }
 
-bool log_sweep::publish(const pushes& some) {
-    pushes unheard;
-    std::ranges::copy_if(some, std::back_inserter(unheard),
-                         [this](const store::notification& push) { return !ledger_.heard_from_redis(push); });
-    for (std::size_t done = 0; done < unheard.size(); done += published_at_once) {
-        if (stopping()) return false;
+void log_sweep::tell_place(store::connection& on, store::told_place place, const std::string& look) {
+    const auto until = std::chrono::steady_clock::now() + redis_told_for;
+    bool all = true;
+    const auto go_on = [this, until] {
         show_life();
-        const auto count = std::min(published_at_once, unheard.size() - done);
-        if (!publisher_.publish(std::span{unheard}.subspan(done, count))) return false;
-        metrics_.published_late(count);
-    }
-    return true;
+        return !stopping() && std::chrono::steady_clock::now() < until;
+    };
+    const auto tell = [&](const pushes& some) {
+        const auto told = redis_.tell(place, some, go_on);
+        all = all && told == some.size();
+        return told;
+    };
+    if (store::tell_until(on, place, look, tell, patience) && all) redis_.complete(place);
 }
 
 /// What is taken up is announced like any push, and told from there.

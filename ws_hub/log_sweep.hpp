@@ -10,10 +10,10 @@
 #include "shared/gate/user_gate.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/store/database.hpp"
-#include "shared/store/publisher.hpp"
 #include "shared/store/push_log.hpp"
 #include "shared/store/take_up.hpp"
 #include "ws_hub/push_ledger.hpp"
+#include "ws_hub/redis_catch_up.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -63,6 +63,9 @@ class log_sweep {
     void start(listener hears);
     /// Returns at once; nothing new is handed over after it. Any thread.
     void request_stop() noexcept;
+    /// Whether Redis refused what it was told last, for the channels or the stream. Known only once there was
+    /// something that it had not got. Any thread.
+    [[nodiscard]] bool redis_refuses(store::told_place place) const noexcept { return redis_.refuses(place); }
     /// Whether PostgreSQL answered the last look. Any thread.
     [[nodiscard]] bool up() const noexcept { return up_; }
     /// For how long its thread has shown no sign of life. Waiting for PostgreSQL or a service ends within
@@ -74,7 +77,6 @@ class log_sweep {
   private:
     // Constant after start().
     boost::asio::io_context& io_;
-    const push_ledger& ledger_;
     metrics& metrics_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     listener hears_;
@@ -88,7 +90,8 @@ class log_sweep {
 
     // On the sweep's thread.
     store::database database_;
-    store::publisher publisher_;
+    redis_catch_up redis_;
+    bool redis_was_up_ = false;
     gate::user_gate users_;
     store::database users_database_; // asked while a transaction of the other one is open
     const store::push_terms terms_;
@@ -107,7 +110,7 @@ class log_sweep {
     void begin(store::connection& on);
     void tell_clients(store::connection& on);
     void tell_redis(store::connection& on, const std::string& look);
-    bool publish(const pushes& unpublished);
+    void tell_place(store::connection& on, store::told_place place, const std::string& look);
     void take_up_rows(store::connection& on);
     void hand_over(const std::function<void(const pushes&)>& to, pushes some);
 };
