@@ -3,6 +3,10 @@
 // A thread of its own waits on Redis with the blocking API and hands over what it read: it reads first and
 // works later, since Redis drops a subscriber that lags. It subscribes once to all channels of the contract,
 // and connects again, ever more slowly, for as long as Redis is away.
+//
+// A master that is demoted tells its subscribers nothing of it, and answers their PING. So a second
+// connection, made beside the subscribed one, asks every few seconds what the server is; one that is no
+// master counts as away.
 #pragma once
 
 #include "shared/runtime/unique_fd.hpp"
@@ -63,6 +67,8 @@ class redis_feed {
     // On the feed's thread.
     void run();
     std::string listen_until_lost();
+    std::string listen(redisContext& on, redisContext& beside);
+    std::optional<std::string> not_to_be_heard(redisContext& beside);
     std::optional<std::string> take(const redisReply& reply);
     void take_payload(std::string_view payload);
     void hand_over(store::notification told);

@@ -54,6 +54,19 @@ class channel_listener {
     std::size_t heard_ = 0;
 };
 
+// One that nobody listens on at the moment.
+std::uint16_t free_port() {
+    const runtime::unique_fd fd{::socket(AF_INET, SOCK_STREAM, 0)};
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
+        throw std::runtime_error{"no port is free"};
+    return ntohs(address.sin_port);
+}
+
 class redis_faults : public testing::Test {
   protected:
     scratch_folder folder;
@@ -192,6 +205,75 @@ TEST_F(redis_faults, what_a_hub_added_before_it_was_killed_is_not_added_again) {
     redis.ask({"ACL", "SETUSER", "default", "+publish"});
     EXPECT_TRUE(await([&] { return all_well(); }, 20s)) << asked("/health") << untold_age();
     EXPECT_EQ(redis.stream().size(), 3U);
+}
+
+// ---- Another one is the master ----
+
+class failover : public redis_faults {
+  protected:
+    const std::string port = std::to_string(free_port());
+    own_redis first{folder, "first"};
+    own_redis second{folder, "second", {"bind 127.0.0.1", "port " + port}};
+    const std::string address = folder.file("redis.sock"); // leads to the one or to the other
+
+    void lead_to(const own_redis& redis) const {
+        const auto link = folder.file("link");
+        std::filesystem::create_symlink(redis.socket(), link);
+        std::filesystem::rename(link, address);
+    }
+    // Connections to it stay open.
+    void demote_first() {
+        ASSERT_EQ(first.ask({"REPLICAOF", "127.0.0.1", port}), "OK");
+        ASSERT_TRUE(await([&] {
+            return first.ask({"INFO", "replication"}).find("master_link_status:up") != std::string::npos;
+        }));
+    }
+    static std::string subscribers(own_redis& redis) {
+        return redis.ask({"PUBSUB", "NUMSUB", "mana-sync:1:00"});
+    }
+};
+
+TEST_F(failover, the_new_master_is_told_and_heard) {
+    lead_to(first);
+    start("unix://" + address);
+    ASSERT_TRUE(await([&] { return redis_state() == "up"; })) << hub->log();
+    push(1);
+    ASSERT_TRUE(await_sweeps(3));
+    ASSERT_EQ(first.stream().size(), 1U);
+    ASSERT_EQ(untold_age(), 0);
+    demote_first();
+    lead_to(second);
+    channel_listener channels{second};
+    EXPECT_TRUE(await([&] { return subscribers(second) == "mana-sync:1:00\n1"; }, 15s)) << hub->log();
+    EXPECT_EQ(subscribers(first), "mana-sync:1:00\n0");
+    push(2);
+    EXPECT_TRUE(await([&] { return second.stream().size() == 2; })) << second.stream().size();
+    EXPECT_TRUE(await([&] { return channels.heard() == 2; })) << channels.heard();
+    EXPECT_TRUE(await([&] { return all_well(); })) << asked("/health") << untold_age();
+    ASSERT_TRUE(await_sweeps(3));
+    EXPECT_EQ(second.stream().size(), 2U);
+}
+
+TEST_F(failover, pushes_meanwhile_are_told_to_the_new_master) {
+    lead_to(first);
+    start("unix://" + address);
+    ASSERT_TRUE(await([&] { return redis_state() == "up"; })) << hub->log();
+    demote_first();
+    push(3);
+    lead_to(second);
+    EXPECT_TRUE(await([&] { return second.stream().size() == 3; }, 20s)) << second.stream().size();
+    EXPECT_TRUE(await([&] { return all_well(); }, 20s)) << asked("/health") << untold_age();
+    EXPECT_EQ(second.stream().size(), 3U);
+}
+
+TEST_F(failover, a_replica_for_good_is_no_redis_that_is_up) {
+    demote_first();
+    lead_to(first);
+    start("unix://" + address);
+    push(1);
+    EXPECT_TRUE(await([&] { return untold_age() > 3; })) << asked("/metrics");
+    EXPECT_EQ(redis_state(), "down");
+    EXPECT_TRUE(hub->logs("replica")) << hub->log();
 }
 
 } // namespace
