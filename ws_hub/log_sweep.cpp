@@ -4,7 +4,10 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
+#include <cstddef>
 #include <exception>
+#include <iterator>
 #include <pthread.h>
 #include <utility>
 
@@ -18,7 +21,10 @@ constexpr auto patience = 3s; // for each answer of PostgreSQL
 constexpr auto away_at_most = 60s;
 constexpr int missed_at_most = 50'000;
 constexpr unsigned rounds_between_clean_ups = 10;
-constexpr auto redis_told_for = 1s; // a place in one round; what is left waits for the next
+// What is left after so long waits for the next round.
+constexpr auto redis_told_for = 1s; // each place
+constexpr auto rows_taken_up_for = 300ms;
+constexpr std::ptrdiff_t handed_over_at_once = 1'000; // the io thread serves others in between
 
 } // namespace
 
@@ -49,16 +55,20 @@ void log_sweep::request_stop() noexcept {
 
 void log_sweep::run() {
     ::pthread_setname_np(::pthread_self(), "log_sweep"); // as top -H and debuggers show it
-    do {
-        show_life();
-        try {
-            sweep();
-            if (!up_.exchange(true)) log::info("postgres_up");
-        } catch (const std::exception& failed) {
-            metrics_.sweep_failed();
-            if (up_.exchange(false)) log::warn("postgres_down", {{"reason", failed.what()}});
-        }
-    } while (!pause());
+    do sweep();
+    while (!pause());
+}
+
+std::string log_sweep::attempt(duty what) {
+    show_life();
+    try {
+        database_.run(std::chrono::steady_clock::now() + patience,
+                      [&](store::connection& on) { (this->*what)(on); });
+        return {};
+    } catch (const std::exception& failed) {
+        metrics_.sweep_failed();
+        return failed.what();
+    }
 }
 
 bool log_sweep::stopping() {
@@ -66,19 +76,32 @@ bool log_sweep::stopping() {
     return stopping_;
 }
 
-/// True: it is time to stop.
+/// True: it is time to stop. While rows are left, only the looks are a second apart.
 bool log_sweep::pause() {
     std::unique_lock lock{mutex_};
-    return stop_.wait_for(lock, interval, [this] { return stopping_; });
+    const auto until = rows_left_ ? std::chrono::steady_clock::now() : next_look_;
+    return stop_.wait_until(lock, until, [this] { return stopping_; });
 }
 
 void log_sweep::sweep() {
-    database_.run(std::chrono::steady_clock::now() + patience, [this](store::connection& on) {
-        if (told_until_.empty()) return begin(on);
-        take_up_rows(on);
-        tell_clients(on);
-        if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);
-    });
+    std::string failure;
+    if (std::chrono::steady_clock::now() >= next_look_) {
+        next_look_ = std::chrono::steady_clock::now() + interval;
+        failure = attempt(&log_sweep::look);
+    }
+    rows_left_ = false;
+    if (!told_until_.empty() && !stopping()) {
+        const auto of_rows = attempt(&log_sweep::take_up_rows);
+        if (failure.empty()) failure = of_rows;
+    }
+    if (failure.empty() && !up_.exchange(true)) log::info("postgres_up");
+    if (!failure.empty() && up_.exchange(false)) log::warn("postgres_down", {{"reason", failure}});
+}
+
+void log_sweep::look(store::connection& on) {
+    if (told_until_.empty()) return begin(on);
+    tell_clients(on);
+    if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);
 }
 
 void log_sweep::begin(store::connection& on) {
@@ -131,17 +154,23 @@ void log_sweep::take_up_rows(store::connection& on) {
         show_life();
         return users_.spaces_of(user, users_database_, std::chrono::steady_clock::now() + patience);
     };
+    const auto enough = std::chrono::steady_clock::now() + rows_taken_up_for;
     for (bool more = true; more && !stopping();) {
         show_life();
-        const auto done = store::take_up_rows(on, place_, terms_, spaces_of, patience);
+        const auto done = store::take_up_rows(on, place_, terms_, spaces_of, patience, enough);
         metrics_.taken_up(done.rows, done.skipped, done.lost, done.capped);
-        more = done.more;
+        more = done.more && std::chrono::steady_clock::now() < enough;
+        rows_left_ = done.more;
     }
 }
 
 void log_sweep::hand_over(const std::function<void(const pushes&)>& to, pushes some) {
-    if (some.empty()) return;
-    boost::asio::post(io_, [&to, some = std::move(some)] { to(some); });
+    for (auto next = some.begin(); next != some.end();) {
+        const auto end = next + std::min<std::ptrdiff_t>(some.end() - next, handed_over_at_once);
+        pushes part(std::make_move_iterator(next), std::make_move_iterator(end));
+        boost::asio::post(io_, [&to, part = std::move(part)] { to(part); });
+        next = end;
+    }
 }
 
 } // namespace mana::hub

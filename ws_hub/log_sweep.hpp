@@ -4,7 +4,8 @@
 // wrote with plain SQL (SPEC §5).
 //
 // A thread of its own with a connection of its own, which looks every second. Each hub looks for itself; one
-// of them at a time publishes.
+// of them at a time publishes. What may be much, to tell Redis and to take up rows, is done some at a time,
+// so that none of its duties keeps the others waiting; nor does one that fails.
 #pragma once
 
 #include "shared/gate/user_gate.hpp"
@@ -99,6 +100,8 @@ class log_sweep {
     std::string told_until_; // look up to which this hub's clients were told; empty: none yet
     std::string last_look_;
     unsigned rounds_ = 0;
+    std::chrono::steady_clock::time_point next_look_{};
+    bool rows_left_ = false; // more rows of others wait than one turn took up
 
     std::thread thread_; // last: it uses all above
 
@@ -106,7 +109,11 @@ class log_sweep {
     void show_life() noexcept { last_sign_ = std::chrono::steady_clock::now(); }
     bool pause();
     bool stopping();
+    using duty = void (log_sweep::*)(store::connection& on);
+    /// Empty: it went well.
+    std::string attempt(duty what);
     void sweep();
+    void look(store::connection& on);
     void begin(store::connection& on);
     void tell_clients(store::connection& on);
     void tell_redis(store::connection& on, const std::string& look);

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <cstddef>
 #include <hiredis/hiredis.h>
+#include <iterator>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace mana::hub {
 namespace {
@@ -27,6 +30,7 @@ constexpr auto silence = 5s; // after which Redis is asked for a sign of life, a
 constexpr auto between_looks = 5s;    // at what the server is
 constexpr auto role_told_within = 2s; // a Redis that hangs for less is not given up
 constexpr std::size_t inbox_limit = 100'000;
+constexpr std::ptrdiff_t drained_at_once = 1'000;
 
 int make_wake() {
     const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -169,15 +173,19 @@ void redis_feed::hand_over(store::notification told) {
     if (first) boost::asio::post(io_, [this] { drain(); });
 }
 
+/// Some at a time: the io thread serves others in between.
 void redis_feed::drain() {
     std::vector<store::notification> batch;
-    {
-        const std::lock_guard lock{mutex_};
-        batch.swap(inbox_);
-    }
+    std::unique_lock lock{mutex_};
+    const auto end = inbox_.begin() + std::min<std::ptrdiff_t>(std::ssize(inbox_), drained_at_once);
+    batch.assign(std::make_move_iterator(inbox_.begin()), std::make_move_iterator(end));
+    inbox_.erase(inbox_.begin(), end);
+    const bool more = !inbox_.empty();
+    lock.unlock();
     drained_.notify_one();
     if (stopping_) return;
     for (const store::notification& each : batch) hears_(each);
+    if (more) boost::asio::post(io_, [this] { drain(); });
 }
 
 void redis_feed::pause(milliseconds span) const {

@@ -18,13 +18,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <vector>
 
 namespace mana::hub {
 
@@ -59,7 +59,7 @@ class redis_feed {
 
     std::mutex mutex_; // guards the inbox
     std::condition_variable drained_;
-    std::vector<store::notification>
+    std::deque<store::notification>
         inbox_; // a drain() is on its way to the io thread whenever it is not empty
 
     std::thread thread_; // last: it uses all above

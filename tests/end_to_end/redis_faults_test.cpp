@@ -276,5 +276,45 @@ TEST_F(failover, a_replica_for_good_is_no_redis_that_is_up) {
     EXPECT_TRUE(hub->logs("replica")) << hub->log();
 }
 
+// ---- Rows of others ----
+
+TEST_F(redis_faults, rows_that_are_taken_up_slowly_keep_no_push_from_being_told) {
+    own_redis redis{folder, "redis"};
+    const auto port = std::to_string(free_port());
+    const auto file = folder.file("identity");
+    std::ofstream{file} << "#!/bin/sh\nexec /usr/bin/python3 "
+                        << required_environment("MANA_TEST_NGINX_TEMPLATE_DIR") +
+                               "/../tests/identity/identity.py --service-key dev-service-key --port " + port +
+                               " --state-dir " + folder.file("identity-state")
+                        << '\n';
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+    const program_process identity{file, folder, {}, -1};
+    http_client control{"http://127.0.0.1:" + port};
+    ASSERT_TRUE(await([&] {
+        try {
+            return control.post("/control", R"({"delay":{"memberships":0.4}})").status == 200;
+        } catch (const std::exception&) {
+            return false;
+        }
+    }));
+    settings["MANA_AUTH_URL"] = "http://127.0.0.1:" + port;
+    start_well(redis);
+    database.run("insert into sync_changes (app_id, table_name, record_id, user_id, op, data, client_id) "
+                 "select 'todo', 't', 'r', 'user-' || n, 'update', '{\"a\":1}', 'tool' "
+                 "from generate_series(1, 40) as n");
+    const auto waiting = "select count(*) from sync_changes where scope is null";
+    ASSERT_TRUE(await([&] { return database.run(waiting) != "40"; }));
+    // A push of which Redis never heard.
+    database.run("insert into sync_pushes (scope, app_id, user_id, client_id, tables, changes, newest) "
+                 "values ('u:ann', 'todo', 'ann', 'phone', '{late}', 1, clock_timestamp())");
+    EXPECT_TRUE(await(
+        [&] {
+            return redis.ask({"XRANGE", "mana-sync:1:log", "-", "+"}).find("late") != std::string::npos;
+        },
+        6s));
+    EXPECT_GT(std::stoi(database.run(waiting)), 0) << "the rows were taken up too fast for this test";
+    EXPECT_TRUE(await([&] { return database.run(waiting) == "0"; }, 60s)) << database.run(waiting);
+}
+
 } // namespace
 } // namespace mana::end_to_end
