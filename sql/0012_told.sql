@@ -86,8 +86,12 @@ begin
     select * into strict told from public.sync_published;
     select newest into oldest from public.pushes_between(told.seen, pg_current_snapshot(), '0', '', 1);
     channels := coalesce(greatest(extract(epoch from clock_timestamp() - oldest), 0), 0);
-    select newest into oldest from public.pushes_between(told.streamed, pg_current_snapshot(), '0', '', 1);
-    stream := coalesce(greatest(extract(epoch from clock_timestamp() - oldest), 0), 0);
+    stream := channels;
+    -- Mostly both are at the same look.
+    if told.streamed::text <> told.seen::text then
+        select newest into oldest from public.pushes_between(told.streamed, pg_current_snapshot(), '0', '', 1);
+        stream := coalesce(greatest(extract(epoch from clock_timestamp() - oldest), 0), 0);
+    end if;
 end
 $$;
 

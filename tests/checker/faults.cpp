@@ -27,6 +27,8 @@ constexpr std::array every_kind{named_kind{fault::worker, "worker"},
                                 named_kind{fault::postgres_connections, "postgres-connections"},
                                 named_kind{fault::postgres, "postgres"},
                                 named_kind{fault::redis, "redis"},
+                                named_kind{fault::redis_full, "redis-full"},
+                                named_kind{fault::redis_demoted, "redis-demoted"},
                                 named_kind{fault::freeze, "freeze"},
                                 named_kind{fault::nginx, "nginx"},
                                 named_kind{fault::cut, "cut"},
@@ -209,6 +211,10 @@ void fault_schedule::strike_at_once(fault kind) {
         return on_.restart_postgres();
     case fault::redis:
         return on_.restart_redis();
+    case fault::redis_full:
+        return fill_redis();
+    case fault::redis_demoted:
+        return demote_redis();
     case fault::freeze:
         return freeze_something();
     case fault::nginx:
@@ -312,6 +318,24 @@ void fault_schedule::fill_the_disk() {
     if (at_the_end_of_a_segment) end_segment_of_postgres();
     std::this_thread::sleep_for(time);
     on_.free_disk();
+    after_.back();
+}
+
+// It takes messages, and no entry of the stream.
+void fault_schedule::fill_redis() {
+    const std::chrono::milliseconds time{500 + below(3'500)};
+    on_.tell_redis({"CONFIG", "SET", "maxmemory", "1"});
+    std::this_thread::sleep_for(time);
+    on_.tell_redis({"CONFIG", "SET", "maxmemory", "0"});
+    after_.back();
+}
+
+// To the replica of one that nobody reaches: what it has it keeps, and its connections stay open.
+void fault_schedule::demote_redis() {
+    const std::chrono::milliseconds time{500 + below(7'500)};
+    on_.tell_redis({"REPLICAOF", "127.0.0.1", "1"});
+    std::this_thread::sleep_for(time);
+    on_.tell_redis({"REPLICAOF", "NO", "ONE"});
     after_.back();
 }
 

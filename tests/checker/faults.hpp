@@ -25,6 +25,8 @@ enum class fault {
     postgres_connections,
     postgres,
     redis,
+    redis_full,
+    redis_demoted,
     freeze,
     nginx,
     cut,
@@ -79,6 +81,8 @@ class fault_schedule {
     void cut_network();
     void step_the_clock_back();
     void fill_the_disk();
+    void fill_redis();
+    void demote_redis();
     void end_segment_of_postgres() const;
     int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint64_t>(limit)); }
 

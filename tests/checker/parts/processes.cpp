@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <hiredis/hiredis.h>
 #include <libpq-fe.h>
 #include <netinet/in.h>
 #include <sstream>
@@ -339,6 +340,23 @@ void processes::restart_hub() {
 void processes::restart_redis() {
     redis_->kill();
     start_redis();
+}
+
+void processes::tell_redis(const std::vector<const char*>& words) const {
+    struct free_redis {
+        void operator()(redisContext* context) const { redisFree(context); }
+        void operator()(redisReply* reply) const { freeReplyObject(reply); }
+    };
+    constexpr timeval patience{5, 0};
+    const std::unique_ptr<redisContext, free_redis> context{
+        redisConnectUnixWithTimeout(redis_socket().c_str(), patience)};
+    if (!context || context->err != 0 || redisSetTimeout(context.get(), patience) != REDIS_OK)
+        throw std::runtime_error("redis: no connection");
+    auto given = words;
+    const std::unique_ptr<redisReply, free_redis> reply{static_cast<redisReply*>(
+        redisCommandArgv(context.get(), static_cast<int>(given.size()), given.data(), nullptr))};
+    if (!reply || reply->type != REDIS_REPLY_STATUS)
+        throw std::runtime_error("redis: " + std::string(words.front()) + " is refused");
 }
 
 std::unique_ptr<cut> processes::cut_off_from(cut_off which, lost_packets lost) const {

@@ -58,6 +58,8 @@ class processes {
     void restart_hub();
     void restart_redis();
     void reload_nginx() const;
+    /// A command that Redis answers with OK. Throws where it does not.
+    void tell_redis(const std::vector<const char*>& words) const;
     /// An immediate stop, as if the host had failed, and a new start. Only where PostgreSQL is one's own.
     void restart_postgres();
 
