@@ -46,7 +46,9 @@ std::size_t redis_catch_up::tell(told_place place, const std::vector<store::noti
     const auto is_there = [this, place](const store::notification& push) { return has(place, push); };
     if (std::ranges::all_of(pushes, is_there)) return pushes.size();
     if (clock::now() < of(place).next_try || !go_on() || !reach(place)) return 0;
-    if (place == told_place::stream && !read_stream(oldest_of(pushes), go_on)) return 0;
+    const auto from = key_of(oldest_of(pushes)).newest - clocks_differ_by;
+    of(place).told.forget_before(from);
+    if (place == told_place::stream && !read_stream(from, go_on)) return 0;
     auto next = pushes.begin();
     while ((next = std::find_if_not(next, pushes.end(), is_there)) != pushes.end() && go_on()) {
         std::vector<store::notification> some;
@@ -87,8 +89,8 @@ bool redis_catch_up::reach(told_place place) {
 }
 
 /// False: not all could be read that is there.
-bool redis_catch_up::read_stream(const store::notification& oldest, const std::function<bool()>& go_on) {
-    begin_to_read(oldest);
+bool redis_catch_up::read_stream(sync::position from, const std::function<bool()>& go_on) {
+    begin_to_read(from);
     std::vector<store::notification> read;
     while (go_on()) {
         const std::string before = last_read_;
@@ -102,10 +104,9 @@ bool redis_catch_up::read_stream(const store::notification& oldest, const std::f
 
 /// Goes on from the last entry, unless another Redis may answer now. What is older than the oldest push that
 /// matters need not be read: ids begin with the time of Redis.
-void redis_catch_up::begin_to_read(const store::notification& oldest) {
+void redis_catch_up::begin_to_read(sync::position from) {
     if (read_over_ != publisher_.connection()) last_read_.clear();
     read_over_ = publisher_.connection();
-    const auto from = key_of(oldest).newest - clocks_differ_by;
     const auto least = std::chrono::floor<std::chrono::milliseconds>(from.time_since_epoch()).count();
     if (milliseconds_of(last_read_) < least || last_read_.empty())
         last_read_ = std::to_string(std::max(least, decltype(least){0}));

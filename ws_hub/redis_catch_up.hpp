@@ -68,8 +68,8 @@ class redis_catch_up {
     }
     [[nodiscard]] bool has(store::told_place place, const store::notification& push) const;
     bool reach(store::told_place place);
-    bool read_stream(const store::notification& oldest, const std::function<bool()>& go_on);
-    void begin_to_read(const store::notification& oldest);
+    bool read_stream(sync::position from, const std::function<bool()>& go_on);
+    void begin_to_read(sync::position from);
     bool tell_some(store::told_place place, const std::vector<store::notification>& some);
     void failed(store::told_place place, const store::publisher::outcome& why);
 };

@@ -37,7 +37,7 @@ class redis_feed {
     redis_feed(boost::asio::io_context& io, store::redis_address where);
     redis_feed(const redis_feed&) = delete;
     redis_feed& operator=(const redis_feed&) = delete;
-    /// Stops and joins: at most a second, unless the name of the Redis host is being looked up.
+    /// Stops and joins: within two seconds, unless the name of the Redis host is being looked up.
     ~redis_feed();
 
     /// Once.

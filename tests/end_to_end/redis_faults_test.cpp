@@ -207,6 +207,24 @@ TEST_F(redis_faults, what_a_hub_added_before_it_was_killed_is_not_added_again) {
     EXPECT_EQ(redis.stream().size(), 3U);
 }
 
+TEST_F(redis_faults, a_user_with_the_rights_of_the_manual_needs_no_others) {
+    const auto port = std::to_string(free_port());
+    own_redis redis{folder, "redis", {"bind 127.0.0.1", "port " + port}};
+    ASSERT_EQ(
+        redis.ask({"ACL", "SETUSER", "mana-sync", "on", ">PASSWORD", "~mana-sync:1:log", "&mana-sync:1:*",
+                   "+ping", "+select", "+subscribe", "+publish", "+xadd", "+xrange", "+role"}),
+        "OK");
+    start("redis://mana-sync:PASSWORD@127.0.0.1:" + port + "/0");
+    ASSERT_TRUE(await([&] { return redis_state() == "up"; })) << hub->log();
+    push(1);
+    database.run("insert into sync_pushes (scope, app_id, user_id, client_id, tables, changes, newest) "
+                 "values ('u:ann', 'todo', 'ann', 'phone', '{late}', 1, clock_timestamp())");
+    EXPECT_TRUE(await([&] { return redis.stream().size() == 2; })) << redis.stream().size();
+    ASSERT_TRUE(await_sweeps(3));
+    EXPECT_TRUE(all_well()) << asked("/health") << untold_age();
+    EXPECT_EQ(redis.ask({"ACL", "LOG"}), "");
+}
+
 // ---- Another one is the master ----
 
 class failover : public redis_faults {
