@@ -138,13 +138,23 @@ finding connections_finding(const store::rows& limits, const runtime::configurat
             "raise max_connections, lower WORKERS, or put PgBouncer between"};
 }
 
+// Told is what both have: Redis may take a push for the one and refuse it for the other.
 finding unpublished_finding(store::connection& on) {
-    const seconds oldest = store::oldest_unpublished(on, 3s);
+    const auto untold = store::oldest_untold(on, 3s);
     const std::string part = "pushes not told";
-    if (oldest <= unpublished_doubtful) return {verdict::ok, part, "Redis was told of all pushes", {}};
-    return {oldest > unpublished_bad ? verdict::failed : verdict::warning, part,
-            "Redis is not known to have heard of a push " + in_words(oldest) + " ago",
-            "see that a hub runs and reaches PostgreSQL and Redis: journalctl -u mana-sync-hub"};
+    if (untold.longest() <= unpublished_doubtful)
+        return {verdict::ok, part, "Redis was told of all pushes", {}};
+    const auto behind = [](std::string_view who, seconds age) {
+        return age <= unpublished_doubtful
+                   ? std::string{}
+                   : std::string{who} + " not known to have a push of " + in_words(age) + " ago";
+    };
+    const auto channels = behind("channels of Redis are", untold.channels);
+    const auto stream = behind("the stream of Redis is", untold.stream);
+    return {untold.longest() > unpublished_bad ? verdict::failed : verdict::warning, part,
+            channels + (channels.empty() || stream.empty() ? "" : ", ") + stream,
+            "see what Redis refuses, and that a hub runs and reaches PostgreSQL and Redis: "
+            "journalctl -u mana-sync-hub -g redis"};
 }
 
 finding waiting_finding(store::connection& on) {

@@ -3,6 +3,7 @@
 #include "admin/output.hpp"
 #include "admin/redis_access.hpp"
 #include "shared/store/notification.hpp"
+#include "shared/store/redis_standing.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -41,6 +42,24 @@ finding server_of(redisContext& on) {
     return {verdict::ok, "redis", "Redis " + version, {}};
 }
 
+finding role_finding(redisContext& on) {
+    const std::string part = "role of redis";
+    switch (store::role_of(on, std::chrono::steady_clock::now() + redis_answers_within)) {
+    case store::redis_role::master:
+        return {verdict::ok, part, "it is the master", {}};
+    case store::redis_role::replica:
+        return {verdict::failed, part, "it is a replica, and takes nothing",
+                "let REDIS_URL lead to the master, or promote this one"};
+    case store::redis_role::silent:
+        throw redis_silent{"Redis: no answer in time"};
+    case store::redis_role::unknown:
+        break;
+    }
+    return {verdict::warning, part,
+            "this user may not ask, so a hub does not see that it is no master any more",
+            "ACL SETUSER this user +role"};
+}
+
 finding memory_of(redisContext& on) {
     const auto info = ask(on, {"INFO", "memory"});
     const std::string policy{info_of(*info, "maxmemory_policy")};
@@ -69,6 +88,29 @@ finding clock_of(redisContext& on) {
 finding stream_of(redisContext& on) {
     const auto length = ask(on, {"XLEN", store::stream_name});
     return {verdict::ok, "stream", count_of(length->integer, "notification", "notifications") + " kept", {}};
+}
+
+/// Asks for what Redis must refuse by the id alone: whatever else it says, it would say of any entry.
+finding entries_of(redisContext& on) {
+    const std::string part = "entries of the stream";
+    try {
+        (void)ask(on, {"XADD", store::stream_name, "NOMKSTREAM", "0-0", "n", ""});
+    } catch (const redis_silent&) {
+        throw;
+    } catch (const std::runtime_error& refused) {
+        const std::string_view why = refused.what();
+        if (why.find("must be greater than 0-0") == std::string_view::npos)
+            return {verdict::failed, part, std::string{why},
+                    "make room (maxmemory), give this user the rights of docs/operations.md, or lead to the "
+                    "master"};
+    }
+    return {verdict::ok, part, "Redis takes them", {}};
+}
+
+/// Last: on a connection that is subscribed nothing else can be asked.
+finding channels_of(redisContext& on) {
+    (void)ask(on, {"SUBSCRIBE", store::channel_name(0)});
+    return {verdict::ok, "channels of redis", "this user may listen", {}};
 }
 
 struct group {
@@ -122,7 +164,10 @@ findings check_redis(const runtime::configuration& settings) {
         on = connect_to_redis(settings.redis_url);
     } catch (const std::exception& failed) {
         return {{verdict::failed, "redis", failed.what(), "start Redis, or correct REDIS_URL"},
-                {verdict::skipped, "what is in it", "needs Redis: memory, clock, stream, readers", {}}};
+                {verdict::skipped,
+                 "what is in it",
+                 "needs Redis: role, memory, clock, stream, readers, channels",
+                 {}}};
     }
     struct check {
         const char* part;
@@ -131,8 +176,10 @@ findings check_redis(const runtime::configuration& settings) {
     findings all;
     bool silent = false;
     for (const auto& [part, look] :
-         {check{"redis", server_of}, check{"memory of redis", memory_of}, check{"clock of redis", clock_of},
-          check{"stream", stream_of}, check{"readers of the stream", groups_of}}) {
+         {check{"redis", server_of}, check{"role of redis", role_finding},
+          check{"memory of redis", memory_of}, check{"clock of redis", clock_of}, check{"stream", stream_of},
+          check{"entries of the stream", entries_of}, check{"readers of the stream", groups_of},
+          check{"channels of redis", channels_of}}) {
         try {
             if (silent)
                 all.push_back({verdict::skipped, part, "Redis does not answer", {}});

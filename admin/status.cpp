@@ -55,7 +55,7 @@ void print_sizes(store::connection& on) {
 }
 
 void print_unpublished(store::connection& on) {
-    const auto oldest = store::oldest_unpublished(on, 3s);
+    const auto oldest = store::oldest_untold(on, 3s).longest();
     line("Redis was told", oldest.count() == 0
                                ? std::string{"of all pushes"}
                                : "of all pushes but those of the last " + admin::in_words(oldest));

@@ -75,7 +75,7 @@ void push_handler::announce(const call& made, const std::string& client,
 
 void push_handler::settle(const std::string& request_id) noexcept {
     try {
-        if (!announcer_.settle()) not_told(request_id, "Redis did not take it");
+        if (const auto failure = announcer_.settle(); !failure.empty()) not_told(request_id, failure);
     } catch (const std::exception& failed) {
         not_told(request_id, failed.what());
     }

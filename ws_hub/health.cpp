@@ -14,6 +14,14 @@ std::string_view state_of(bool up) {
 
 } // namespace
 
+std::string_view health::redis_state() const {
+    using store::told_place;
+    if (!feed_.up()) return "down";
+    const bool refuses =
+        sweep_.redis_refuses(told_place::channels) || sweep_.redis_refuses(told_place::stream);
+    return refuses ? "refuses" : "up";
+}
+
 std::string health::report(std::chrono::system_clock::time_point now) const {
     return boost::json::serialize(boost::json::object{
         {"status", "ok"},
@@ -22,12 +30,16 @@ std::string health::report(std::chrono::system_clock::time_point now) const {
         {"connections", index_.connections()},
         {"users", index_.users()},
         {"postgres", state_of(sweep_.up())},
-        {"redis", state_of(feed_.up())},
+        {"redis", redis_state()},
     });
 }
 
 std::string health::metrics_text() {
-    return counts_.text({index_.connections(), index_.users(), feed_.up(), sweep_.up()}, workers_.collect());
+    using store::told_place;
+    return counts_.text({index_.connections(), index_.users(), feed_.up(),
+                         sweep_.redis_refuses(told_place::channels), sweep_.redis_refuses(told_place::stream),
+                         sweep_.up()},
+                        workers_.collect());
 }
 
 } // namespace mana::hub

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace mana::hub {
@@ -21,7 +22,7 @@ class health {
         : index_(index), feed_(feed), sweep_(sweep), counts_(counts), workers_(std::move(worker_metrics)) {}
 
     /// JSON. The status is ok for as long as the hub can answer: without Redis or PostgreSQL it still holds
-    /// its connections.
+    /// its connections. What each figure measures: docs/operations.md.
     [[nodiscard]] std::string report(std::chrono::system_clock::time_point now) const;
     /// Prometheus text.
     [[nodiscard]] std::string metrics_text();
@@ -32,6 +33,8 @@ class health {
     const log_sweep& sweep_;
     metrics& counts_;
     mana::metrics::worker_scrape workers_;
+
+    [[nodiscard]] std::string_view redis_state() const;
 };
 
 } // namespace mana::hub

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <exception>
 #include <iterator>
 #include <pthread.h>
@@ -20,15 +21,18 @@ constexpr auto patience = 3s; // for each answer of PostgreSQL
 constexpr auto away_at_most = 60s;
 constexpr int missed_at_most = 50'000;
 constexpr unsigned rounds_between_clean_ups = 10;
-constexpr std::size_t published_at_once = 200; // one round trip of the publisher
+// What is left after so long waits for the next round.
+constexpr auto redis_told_for = 1s; // each place
+constexpr auto rows_taken_up_for = 300ms;
+constexpr std::ptrdiff_t handed_over_at_once = 1'000; // the io thread serves others in between
 
 } // namespace
 
 log_sweep::log_sweep(boost::asio::io_context& io, const settings& by, const push_ledger& ledger,
                      metrics& counts)
-    : io_(io), ledger_(ledger), metrics_(counts),
+    : io_(io), metrics_(counts),
       database_(by.postgres, {store::push_log_statements(), store::push_statements()}),
-      publisher_(by.redis_url), users_(by.gates),
+      redis_(by.redis_url, ledger, counts), users_(by.gates),
       users_database_(by.postgres, {gate::user_gate::statements()}), terms_(by.terms) {}
 
 log_sweep::~log_sweep() {
@@ -51,16 +55,20 @@ void log_sweep::request_stop() noexcept {
 
 void log_sweep::run() {
     ::pthread_setname_np(::pthread_self(), "log_sweep"); // as top -H and debuggers show it
-    do {
-        show_life();
-        try {
-            sweep();
-            if (!up_.exchange(true)) log::info("postgres_up");
-        } catch (const std::exception& failed) {
-            metrics_.sweep_failed();
-            if (up_.exchange(false)) log::warn("postgres_down", {{"reason", failed.what()}});
-        }
-    } while (!pause());
+    do sweep();
+    while (!pause());
+}
+
+std::string log_sweep::attempt(duty what) {
+    show_life();
+    try {
+        database_.run(std::chrono::steady_clock::now() + patience,
+                      [&](store::connection& on) { (this->*what)(on); });
+        return {};
+    } catch (const std::exception& failed) {
+        metrics_.sweep_failed();
+        return failed.what();
+    }
 }
 
 bool log_sweep::stopping() {
@@ -68,19 +76,32 @@ bool log_sweep::stopping() {
     return stopping_;
 }
 
-/// True: it is time to stop.
+/// True: it is time to stop. While rows are left, only the looks are a second apart.
 bool log_sweep::pause() {
     std::unique_lock lock{mutex_};
-    return stop_.wait_for(lock, interval, [this] { return stopping_; });
+    const auto until = rows_left_ ? std::chrono::steady_clock::now() : next_look_;
+    return stop_.wait_until(lock, until, [this] { return stopping_; });
 }
 
 void log_sweep::sweep() {
-    database_.run(std::chrono::steady_clock::now() + patience, [this](store::connection& on) {
-        if (told_until_.empty()) return begin(on);
-        take_up_rows(on);
-        tell_clients(on);
-        if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);
-    });
+    std::string failure;
+    if (std::chrono::steady_clock::now() >= next_look_) {
+        next_look_ = std::chrono::steady_clock::now() + interval;
+        failure = attempt(&log_sweep::look);
+    }
+    rows_left_ = false;
+    if (!told_until_.empty() && !stopping()) {
+        const auto of_rows = attempt(&log_sweep::take_up_rows);
+        if (failure.empty()) failure = of_rows;
+    }
+    if (failure.empty() && !up_.exchange(true)) log::info("postgres_up");
+    if (!failure.empty() && up_.exchange(false)) log::warn("postgres_down", {{"reason", failure}});
+}
+
+void log_sweep::look(store::connection& on) {
+    if (told_until_.empty()) return begin(on);
+    tell_clients(on);
+    if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);
 }
 
 void log_sweep::begin(store::connection& on) {
@@ -104,23 +125,27 @@ void log_sweep::tell_clients(store::connection& on) {
 }
 
 void log_sweep::tell_redis(store::connection& on, const std::string& look) {
-    store::publish_until(
-        on, look, [this](const pushes& some) { return publish(some); }, patience);
-    metrics_.swept(store::oldest_unpublished(on, patience));
+    const bool up = hears_.redis_up();
+    if (up && !redis_was_up_) redis_.try_at_once();
+    redis_was_up_ = up;
+    tell_place(on, store::told_place::stream, look);
+    tell_place(on, store::told_place::channels, look);
+    metrics_.swept(store::oldest_untold(on, patience).longest());
 }
 
-bool log_sweep::publish(const pushes& some) {
-    pushes unheard;
-    std::ranges::copy_if(some, std::back_inserter(unheard),
-                         [this](const store::notification& push) { return !ledger_.heard_from_redis(push); });
-    for (std::size_t done = 0; done < unheard.size(); done += published_at_once) {
-        if (stopping()) return false;
+void log_sweep::tell_place(store::connection& on, store::told_place place, const std::string& look) {
+    const auto until = std::chrono::steady_clock::now() + redis_told_for;
+    bool all = true;
+    const auto go_on = [this, until] {
         show_life();
-        const auto count = std::min(published_at_once, unheard.size() - done);
-        if (!publisher_.publish(std::span{unheard}.subspan(done, count))) return false;
-        metrics_.published_late(count);
-    }
-    return true;
+        return !stopping() && std::chrono::steady_clock::now() < until;
+    };
+    const auto tell = [&](const pushes& some) {
+        const auto told = redis_.tell(place, some, go_on);
+        all = all && told == some.size();
+        return told;
+    };
+    if (store::tell_until(on, place, look, tell, patience) && all) redis_.complete(place);
 }
 
 /// What is taken up is announced like any push, and told from there.
@@ -129,17 +154,23 @@ void log_sweep::take_up_rows(store::connection& on) {
         show_life();
         return users_.spaces_of(user, users_database_, std::chrono::steady_clock::now() + patience);
     };
+    const auto enough = std::chrono::steady_clock::now() + rows_taken_up_for;
     for (bool more = true; more && !stopping();) {
         show_life();
-        const auto done = store::take_up_rows(on, place_, terms_, spaces_of, patience);
+        const auto done = store::take_up_rows(on, place_, terms_, spaces_of, patience, enough);
         metrics_.taken_up(done.rows, done.skipped, done.lost, done.capped);
-        more = done.more;
+        more = done.more && std::chrono::steady_clock::now() < enough;
+        rows_left_ = done.more;
     }
 }
 
 void log_sweep::hand_over(const std::function<void(const pushes&)>& to, pushes some) {
-    if (some.empty()) return;
-    boost::asio::post(io_, [&to, some = std::move(some)] { to(some); });
+    for (auto next = some.begin(); next != some.end();) {
+        const auto end = next + std::min<std::ptrdiff_t>(some.end() - next, handed_over_at_once);
+        pushes part(std::make_move_iterator(next), std::make_move_iterator(end));
+        boost::asio::post(io_, [&to, part = std::move(part)] { to(part); });
+        next = end;
+    }
 }
 
 } // namespace mana::hub

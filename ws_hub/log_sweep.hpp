@@ -4,16 +4,17 @@
 // wrote with plain SQL (SPEC §5).
 //
 // A thread of its own with a connection of its own, which looks every second. Each hub looks for itself; one
-// of them at a time publishes.
+// of them at a time publishes. What may be much, to tell Redis and to take up rows, is done some at a time,
+// so that none of its duties keeps the others waiting; nor does one that fails.
 #pragma once
 
 #include "shared/gate/user_gate.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/store/database.hpp"
-#include "shared/store/publisher.hpp"
 #include "shared/store/push_log.hpp"
 #include "shared/store/take_up.hpp"
 #include "ws_hub/push_ledger.hpp"
+#include "ws_hub/redis_catch_up.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -63,6 +64,9 @@ class log_sweep {
     void start(listener hears);
     /// Returns at once; nothing new is handed over after it. Any thread.
     void request_stop() noexcept;
+    /// Whether Redis refused what it was told last, for the channels or the stream. Known only once there was
+    /// something that it had not got. Any thread.
+    [[nodiscard]] bool redis_refuses(store::told_place place) const noexcept { return redis_.refuses(place); }
     /// Whether PostgreSQL answered the last look. Any thread.
     [[nodiscard]] bool up() const noexcept { return up_; }
     /// For how long its thread has shown no sign of life. Waiting for PostgreSQL or a service ends within
@@ -74,7 +78,6 @@ class log_sweep {
   private:
     // Constant after start().
     boost::asio::io_context& io_;
-    const push_ledger& ledger_;
     metrics& metrics_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
     listener hears_;
@@ -88,7 +91,8 @@ class log_sweep {
 
     // On the sweep's thread.
     store::database database_;
-    store::publisher publisher_;
+    redis_catch_up redis_;
+    bool redis_was_up_ = false;
     gate::user_gate users_;
     store::database users_database_; // asked while a transaction of the other one is open
     const store::push_terms terms_;
@@ -96,6 +100,8 @@ class log_sweep {
     std::string told_until_; // look up to which this hub's clients were told; empty: none yet
     std::string last_look_;
     unsigned rounds_ = 0;
+    std::chrono::steady_clock::time_point next_look_{};
+    bool rows_left_ = false; // more rows of others wait than one turn took up
 
     std::thread thread_; // last: it uses all above
 
@@ -103,11 +109,15 @@ class log_sweep {
     void show_life() noexcept { last_sign_ = std::chrono::steady_clock::now(); }
     bool pause();
     bool stopping();
+    using duty = void (log_sweep::*)(store::connection& on);
+    /// Empty: it went well.
+    std::string attempt(duty what);
     void sweep();
+    void look(store::connection& on);
     void begin(store::connection& on);
     void tell_clients(store::connection& on);
     void tell_redis(store::connection& on, const std::string& look);
-    bool publish(const pushes& unpublished);
+    void tell_place(store::connection& on, store::told_place place, const std::string& look);
     void take_up_rows(store::connection& on);
     void hand_over(const std::function<void(const pushes&)>& to, pushes some);
 };

@@ -65,6 +65,11 @@ struct metrics::registered {
     Gauge& users = gauge(all, "mana_sync_users_connected", "Users with at least one open connection.");
 
     Gauge& redis_up = gauge(all, "mana_sync_hub_redis_up", "Whether Redis tells the hub of pushes.");
+    Family<Gauge>& redis_refuses =
+        gauge_family(all, "mana_sync_hub_redis_refuses",
+                     "Whether Redis refused what it was told last, for the channels or the stream.");
+    Gauge& channels_refused = redis_refuses.Add({{"place", "channels"}});
+    Gauge& stream_refused = redis_refuses.Add({{"place", "stream"}});
     Gauge& postgres_up =
         gauge(all, "mana_sync_hub_postgres_up", "Whether PostgreSQL answered the hub's last look.");
 
@@ -97,8 +102,11 @@ struct metrics::registered {
     Family<Counter>& sweeps = counters(all, "mana_sync_hub_sweeps_total", "Looks at the log of pushes.");
     Counter& sweeps_done = sweeps.Add({{"result", "done"}});
     Counter& sweeps_failed = sweeps.Add({{"result", "failed"}});
-    Counter& published_late = counter(all, "mana_sync_hub_published_late_total",
-                                      "Pushes that Redis was told of by the sweep, not by their worker.");
+    Family<Counter>& published_late =
+        counters(all, "mana_sync_hub_published_late_total",
+                 "Pushes that Redis was told of by the sweep, not by their worker.");
+    Counter& channels_late = published_late.Add({{"place", "channels"}});
+    Counter& stream_late = published_late.Add({{"place", "stream"}});
     Family<Counter>& foreign_rows =
         counters(all, "mana_sync_foreign_rows_total", "Rows that other programs wrote into the log.");
     Counter& rows_taken_up = foreign_rows.Add({{"result", "taken_up"}});
@@ -107,9 +115,10 @@ struct metrics::registered {
                                     "Fields of such rows that lost to a later write.");
     Counter& foreign_capped = counter(all, "mana_sync_foreign_claims_capped_total",
                                       "Claimed times of such rows further ahead than MAX_CLOCK_SKEW.");
-    Gauge& oldest_unpublished =
-        gauge(all, "mana_sync_oldest_unpublished_push_age_seconds",
-              "Age of the oldest push that Redis is not known to have heard of; below 3 where all is well.");
+    Gauge& oldest_unpublished = gauge(all, "mana_sync_oldest_unpublished_push_age_seconds",
+                                      "Age of the oldest push that a channel or the stream of Redis is not "
+                                      "known to have; below 3 where all is "
+                                      "well.");
 };
 
 metrics::metrics() : all_(std::make_unique<registered>()) {}
@@ -163,8 +172,9 @@ void metrics::sweep_failed() {
     all_->sweeps_failed.Increment();
 }
 
-void metrics::published_late(std::size_t count) {
-    all_->published_late.Increment(static_cast<double>(count));
+void metrics::published_late(store::told_place place, std::size_t count) {
+    auto& late = place == store::told_place::stream ? all_->stream_late : all_->channels_late;
+    late.Increment(static_cast<double>(count));
 }
 
 void metrics::taken_up(std::size_t rows, std::size_t skipped, std::size_t lost, std::size_t capped) {
@@ -178,6 +188,8 @@ std::string metrics::text(const gauges& now, std::vector<prometheus::MetricFamil
     all_->connections.Set(static_cast<double>(now.connections));
     all_->users.Set(static_cast<double>(now.users));
     all_->redis_up.Set(now.redis_up ? 1 : 0);
+    all_->channels_refused.Set(now.channels_refused ? 1 : 0);
+    all_->stream_refused.Set(now.stream_refused ? 1 : 0);
     all_->postgres_up.Set(now.postgres_up ? 1 : 0);
     auto families = all_->all.Collect();
     std::ranges::move(workers, std::back_inserter(families));

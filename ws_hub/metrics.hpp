@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include "shared/store/notification.hpp"
 #include "shared/sync/time.hpp"
 #include "ws_hub/ending.hpp"
 #include "ws_hub/push_ledger.hpp"
@@ -25,6 +26,8 @@ struct gauges {
     std::size_t connections = 0; ///< that said who they are
     std::size_t users = 0;
     bool redis_up = false;
+    bool channels_refused = false; ///< by Redis, of what it was told last
+    bool stream_refused = false;
     bool postgres_up = false;
 };
 
@@ -57,7 +60,7 @@ class metrics {
     void swept(std::chrono::duration<double> oldest_unpublished);
     void sweep_failed();
     /// Pushes that Redis was told of by the sweep, not by their worker.
-    void published_late(std::size_t count);
+    void published_late(store::told_place place, std::size_t count);
 
     /// Rows of other programs: shown to readers from now on, or set aside; and fields of them that lost, or
     /// claimed a time too far ahead.

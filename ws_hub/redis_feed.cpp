@@ -1,15 +1,19 @@
 #include "ws_hub/redis_feed.hpp"
 
 #include "shared/runtime/log.hpp"
+#include "shared/store/redis_standing.hpp"
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <cstddef>
 #include <hiredis/hiredis.h>
+#include <iterator>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace mana::hub {
 namespace {
@@ -23,7 +27,10 @@ constexpr milliseconds connect_timeout = 1s;
 constexpr milliseconds least_pause = 100ms;
 constexpr milliseconds longest_pause = 2s;
 constexpr auto silence = 5s; // after which Redis is asked for a sign of life, and twice which it is given up
+constexpr auto between_looks = 5s;    // at what the server is
+constexpr auto role_told_within = 2s; // a Redis that hangs for less is not given up
 constexpr std::size_t inbox_limit = 100'000;
+constexpr std::ptrdiff_t drained_at_once = 1'000;
 
 int make_wake() {
     const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -84,21 +91,56 @@ void redis_feed::run() {
 std::string redis_feed::listen_until_lost() {
     const auto context = store::connect_redis(where_, connect_timeout);
     if (!context) return context.error();
-    redisContext& on = **context;
-    if (!subscribe(on)) return store::lost_because(on);
+    const auto beside = store::connect_redis(where_, connect_timeout);
+    if (!beside) return beside.error();
+    if (auto reason = not_to_be_heard(**beside)) return std::move(*reason);
+    if (!subscribe(**context)) return store::lost_because(**context);
+    return listen(**context, **beside);
+}
+
+std::string redis_feed::listen(redisContext& on, redisContext& beside) {
     bool asked = false;
+    auto next_look = steady_clock::now() + between_looks;
+    auto silent_at = steady_clock::now() + silence;
     while (!stopping_) {
-        if (const auto reply = store::next_reply(on, steady_clock::now() + silence, wake_.get())) {
+        const auto reply = store::next_reply(on, std::min(silent_at, next_look), wake_.get());
+        const auto now = steady_clock::now();
+        if (reply) {
             asked = false;
+            silent_at = now + silence;
             if (auto refusal = take(*reply)) return std::move(*refusal);
-            continue;
         }
         if (store::is_lost(on)) return store::lost_because(on);
+        if (now >= next_look && !stopping_) {
+            if (auto reason = not_to_be_heard(beside)) return std::move(*reason);
+            next_look = steady_clock::now() + between_looks;
+        }
+        if (reply || now < silent_at) continue;
         if (asked) return "no answer to PING";
         if (!stopping_ && !ping(on)) return store::lost_because(on);
         asked = true;
+        silent_at = now + silence;
     }
     return "stopped";
+}
+
+/// Why Redis is not to be listened to, or nothing. Who may not ask learns of a demotion only by what the
+/// sweep is refused.
+std::optional<std::string> redis_feed::not_to_be_heard(redisContext& beside) {
+    static log::limiter unknown{3'600s};
+    switch (store::role_of(beside, steady_clock::now() + role_told_within, wake_.get())) {
+    case store::redis_role::master:
+        return std::nullopt;
+    case store::redis_role::replica:
+        return "it is a replica, not the master";
+    case store::redis_role::silent:
+        return store::is_lost(beside) ? store::lost_because(beside) : "no answer to ROLE";
+    case store::redis_role::unknown:
+        break;
+    }
+    if (unknown.admit(steady_clock::now()))
+        log::warn("redis_role_unknown", {{"reason", "the user may ask neither ROLE nor INFO"}});
+    return std::nullopt;
 }
 
 std::optional<std::string> redis_feed::take(const redisReply& reply) {
@@ -131,15 +173,19 @@ void redis_feed::hand_over(store::notification told) {
     if (first) boost::asio::post(io_, [this] { drain(); });
 }
 
+/// Some at a time: the io thread serves others in between.
 void redis_feed::drain() {
     std::vector<store::notification> batch;
-    {
-        const std::lock_guard lock{mutex_};
-        batch.swap(inbox_);
-    }
+    std::unique_lock lock{mutex_};
+    const auto end = inbox_.begin() + std::min<std::ptrdiff_t>(std::ssize(inbox_), drained_at_once);
+    batch.assign(std::make_move_iterator(inbox_.begin()), std::make_move_iterator(end));
+    inbox_.erase(inbox_.begin(), end);
+    const bool more = !inbox_.empty();
+    lock.unlock();
     drained_.notify_one();
     if (stopping_) return;
     for (const store::notification& each : batch) hears_(each);
+    if (more) boost::asio::post(io_, [this] { drain(); });
 }
 
 void redis_feed::pause(milliseconds span) const {

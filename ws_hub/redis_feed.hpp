@@ -3,6 +3,10 @@
 // A thread of its own waits on Redis with the blocking API and hands over what it read: it reads first and
 // works later, since Redis drops a subscriber that lags. It subscribes once to all channels of the contract,
 // and connects again, ever more slowly, for as long as Redis is away.
+//
+// A master that is demoted tells its subscribers nothing of it, and answers their PING. So a second
+// connection, made beside the subscribed one, asks every few seconds what the server is; one that is no
+// master counts as away.
 #pragma once
 
 #include "shared/runtime/unique_fd.hpp"
@@ -14,13 +18,13 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <vector>
 
 namespace mana::hub {
 
@@ -33,7 +37,7 @@ class redis_feed {
     redis_feed(boost::asio::io_context& io, store::redis_address where);
     redis_feed(const redis_feed&) = delete;
     redis_feed& operator=(const redis_feed&) = delete;
-    /// Stops and joins: at most a second, unless the name of the Redis host is being looked up.
+    /// Stops and joins: within two seconds, unless the name of the Redis host is being looked up.
     ~redis_feed();
 
     /// Once.
@@ -55,7 +59,7 @@ class redis_feed {
 
     std::mutex mutex_; // guards the inbox
     std::condition_variable drained_;
-    std::vector<store::notification>
+    std::deque<store::notification>
         inbox_; // a drain() is on its way to the io thread whenever it is not empty
 
     std::thread thread_; // last: it uses all above
@@ -63,6 +67,8 @@ class redis_feed {
     // On the feed's thread.
     void run();
     std::string listen_until_lost();
+    std::string listen(redisContext& on, redisContext& beside);
+    std::optional<std::string> not_to_be_heard(redisContext& beside);
     std::optional<std::string> take(const redisReply& reply);
     void take_payload(std::string_view payload);
     void hand_over(store::notification told);

@@ -37,6 +37,9 @@ struct notification {
     std::optional<sync::position> published_at = std::nullopt;
 };
 
+/// Where Redis is told of a push. Each counts by itself: Redis may take the one and refuse the other.
+enum class told_place { channels, stream };
+
 /// Subscribers listen on all of a fixed set of channels: "mana-sync:1:00" … "mana-sync:1:63", by a hash of
 /// the scope.
 inline constexpr unsigned channel_count = 64;

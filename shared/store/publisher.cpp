@@ -1,5 +1,8 @@
 #include "shared/store/publisher.hpp"
 
+#include "shared/store/redis_standing.hpp"
+
+#include <algorithm>
 #include <hiredis/hiredis.h>
 #include <optional>
 
@@ -13,58 +16,109 @@ namespace {
 constexpr auto round_trip = 250ms;
 constexpr auto between_connects = 1s;
 
-bool append(redisContext& on, notification told) {
+std::string payload_of(notification told) {
     told.published_at = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-    const std::string payload = to_json(told);
-    return append_command(on, {"PUBLISH", channel_of(told.scope), payload}) &&
-           append_command(
-               on, {"XADD", stream_name, "MAXLEN", "~", std::to_string(stream_length), "*", "n", payload});
+    return to_json(told);
+}
+
+bool append_publish(redisContext& on, const notification& told, std::string_view payload) {
+    return append_command(on, {"PUBLISH", channel_of(told.scope), payload});
+}
+
+bool append_add(redisContext& on, std::string_view payload) {
+    return append_command(
+        on, {"XADD", stream_name, "MAXLEN", "~", std::to_string(stream_length), "*", "n", payload});
+}
+
+bool append_both(redisContext& on, const notification& told) {
+    const std::string payload = payload_of(told);
+    return append_publish(on, told, payload) && append_add(on, payload);
+}
+
+bool append_one(redisContext& on, told_place place, const notification& told) {
+    const std::string payload = payload_of(told);
+    return place == told_place::stream ? append_add(on, payload) : append_publish(on, told, payload);
+}
+
+std::string_view text_of(const redisReply& reply) {
+    return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
+}
+
+/// An entry is its id, and names and values in turn: the one field is "n".
+void take_entry(const redisReply& entry, std::string& id, std::vector<notification>& read) {
+    if (entry.elements != 2) return;
+    id = text_of(*entry.element[0]);
+    const redisReply& pairs = *entry.element[1];
+    if (pairs.elements != 2) return;
+    if (auto told = parse_notification(text_of(*pairs.element[1]))) read.push_back(std::move(*told));
 }
 
 } // namespace
 
 struct publisher::impl {
-    enum class outcome { taken, refused, lost };
-
     explicit impl(const std::string& url) : where(parse_redis_url(url)) {}
 
     const redis_address where;
     redis_context context; ///< null while Redis is away
     std::optional<steady_clock::time_point> last_connect;
+    std::string away_because; ///< why context is null
+    std::uint64_t connections = 0;
+    std::vector<notification> begun; ///< told, or to be told, and not settled yet
 
     bool connect() {
         if (context) return true;
         const auto now = steady_clock::now();
         if (last_connect && now - *last_connect < between_connects) return false;
         last_connect = now;
-        if (auto made = connect_redis(where, round_trip)) context = std::move(*made);
-        return context != nullptr;
-    }
-
-    std::vector<notification> begun; ///< told, or to be told, and not settled yet
-
-    bool send() {
-        for (const notification& each : begun)
-            if (!append(*context, each)) return false;
-        return flush_commands(*context);
-    }
-
-    outcome take_replies() {
-        const auto until = steady_clock::now() + round_trip;
-        outcome all = outcome::taken;
-        for (std::size_t waiting = 2 * begun.size(); waiting > 0; --waiting) {
-            const redis_reply reply = next_reply(*context, until);
-            if (!reply) return drop(is_lost(*context) ? outcome::lost : outcome::refused);
-            if (reply->type == REDIS_REPLY_ERROR) all = outcome::refused;
-        }
-        return all;
+        auto made = connect_redis(where, round_trip);
+        if (!made) return drop(made.error());
+        context = std::move(*made);
+        ++connections;
+        return true;
     }
 
     /// Replies that are still to come would be taken for those of the next commands.
-    outcome drop(outcome why) {
+    bool drop(std::string why) {
+        away_because = std::move(why);
         context.reset();
-        return why;
+        return false;
     }
+
+    bool lost() { return drop(lost_because(*context)); }
+
+    bool send_begun() {
+        for (const notification& each : begun)
+            if (!append_both(*context, each)) return lost();
+        return flush_commands(*context) || lost();
+    }
+
+    enum class ending { answered, gone, late };
+
+    /// Gives each of `count` replies to `take`. But for answered there is no connection any more: gone is
+    /// also one to a Redis that is not the one to talk to.
+    template<class Take>
+    ending replies(std::size_t count, Take take) {
+        const auto until = steady_clock::now() + round_trip;
+        for (std::size_t place = 0; place < count; ++place) {
+            const redis_reply reply = next_reply(*context, until);
+            if (!reply && !is_lost(*context)) return drop("no answer in time"), ending::late;
+            if (!reply) return lost(), ending::gone;
+            const bool error = reply->type == REDIS_REPLY_ERROR;
+            if (error && calls_for_new_connection(text_of(*reply)))
+                return drop(std::string{text_of(*reply)}), ending::gone;
+            take(place, *reply);
+        }
+        return ending::answered;
+    }
+
+    /// `refusal`: what Redis said to the first that it refused.
+    ending take_begun(std::string& refusal) {
+        return replies(2 * begun.size(), [&](std::size_t, const redisReply& reply) {
+            if (reply.type == REDIS_REPLY_ERROR && refusal.empty()) refusal = text_of(reply);
+        });
+    }
+
+    [[nodiscard]] outcome away() const { return {"Redis: " + away_because, false}; }
 };
 
 publisher::publisher(const std::string& url) : impl_(std::make_unique<impl>(url)) {}
@@ -72,25 +126,75 @@ publisher::~publisher() = default;
 publisher::publisher(publisher&&) noexcept = default;
 publisher& publisher::operator=(publisher&&) noexcept = default;
 
-bool publisher::publish(std::span<const notification> told) {
-    begin({told.begin(), told.end()});
-    return settle();
+std::uint64_t publisher::connection() const {
+    return impl_->connections;
 }
 
 void publisher::begin(std::vector<notification> told) {
     impl_->begun = std::move(told);
-    if (!impl_->begun.empty() && impl_->connect() && !impl_->send()) impl_->drop(impl::outcome::lost);
+    if (!impl_->begun.empty() && impl_->connect()) impl_->send_begun();
 }
 
-bool publisher::settle() {
-    if (impl_->begun.empty()) return true;
-    auto result = impl_->context ? impl_->take_replies() : impl::outcome::lost;
-    // A connection that idled while Redis was restarted is found lost only now. What Redis took of the first
-    // attempt is told twice, which does no harm.
-    if (result == impl::outcome::lost && impl_->connect())
-        result = impl_->send() ? impl_->take_replies() : impl_->drop(impl::outcome::lost);
+std::string publisher::settle() {
+    if (impl_->begun.empty()) return {};
+    std::string refusal;
+    auto end = impl_->context ? impl_->take_begun(refusal) : impl::ending::gone;
+    // A connection that idled while Redis was restarted, or demoted, is found out only now. What that Redis
+    // took of the first attempt may be told twice, which does no harm.
+    if (end == impl::ending::gone && impl_->connect() && impl_->send_begun()) {
+        refusal.clear();
+        end = impl_->take_begun(refusal);
+    }
     impl_->begun.clear();
-    return result == impl::outcome::taken;
+    return end == impl::ending::answered ? refusal : impl_->away().failure;
+}
+
+bool publisher::publish(std::span<const notification> told) {
+    begin({told.begin(), told.end()});
+    return settle().empty();
+}
+
+publisher::outcome publisher::reach() {
+    if (!impl_->connect()) return impl_->away();
+    const auto role = role_of(*impl_->context, steady_clock::now() + round_trip);
+    if (role == redis_role::replica) return impl_->drop("it is a replica, not the master"), impl_->away();
+    if (role == redis_role::silent) return impl_->drop("no answer to ROLE"), impl_->away();
+    return {};
+}
+
+publisher::outcome publisher::tell(told_place place, std::span<const notification> some,
+                                   std::vector<bool>& taken) {
+    taken.assign(some.size(), false);
+    if (some.empty()) return {};
+    if (!impl_->connect()) return impl_->away();
+    for (const notification& each : some)
+        if (!append_one(*impl_->context, place, each)) return impl_->lost(), impl_->away();
+    if (!flush_commands(*impl_->context)) return impl_->lost(), impl_->away();
+    outcome done;
+    const auto end = impl_->replies(some.size(), [&](std::size_t at, const redisReply& reply) {
+        taken[at] = reply.type != REDIS_REPLY_ERROR;
+        if (taken[at] || done.refused) return;
+        done = {std::string{text_of(reply)}, true};
+    });
+    return end == impl::ending::answered ? done : impl_->away();
+}
+
+publisher::outcome publisher::read_stream(std::string& after, std::size_t most,
+                                          std::vector<notification>& read) {
+    read.clear();
+    if (!impl_->connect()) return impl_->away();
+    // "(" begins after that id: Redis has it since 6.2.
+    if (!append_command(*impl_->context,
+                        {"XRANGE", stream_name, "(" + after, "+", "COUNT", std::to_string(most)}) ||
+        !flush_commands(*impl_->context))
+        return impl_->lost(), impl_->away();
+    outcome done;
+    const auto end = impl_->replies(1, [&](std::size_t, const redisReply& reply) {
+        if (reply.type == REDIS_REPLY_ERROR) done = {std::string{text_of(reply)}, true};
+        for (std::size_t place = 0; reply.type == REDIS_REPLY_ARRAY && place < reply.elements; ++place)
+            take_entry(*reply.element[place], after, read);
+    });
+    return end == impl::ending::answered ? done : impl_->away();
 }
 
 } // namespace mana::store

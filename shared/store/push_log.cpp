@@ -12,6 +12,7 @@ namespace mana::store {
 namespace {
 
 constexpr int batch = 1'000;
+constexpr std::string_view after_all = "18446744073709551615"; // the last transaction that there can be
 constexpr int forgotten_at_once = 20'000;
 
 constexpr statement look_statement{"look", "select pg_current_snapshot()"};
@@ -25,9 +26,12 @@ constexpr statement last_statement{"pushes_of_last", R"(
 select scope, app_id, user_id, client_id, to_json(tables), changes, (extract(epoch from newest) * 1000000)::bigint
 from pushes_of_last($1::int * interval '1 second', $2::int))"};
 
-constexpr statement oldest_statement{"oldest_unpublished", "select (oldest_unpublished() * 1000000)::bigint"};
-constexpr statement begin_statement{"begin_publishing", "select begin_publishing()"};
-constexpr statement end_statement{"end_publishing", "select end_publishing($1::pg_snapshot)"};
+constexpr statement oldest_statement{"oldest_untold", R"(
+select (channels * 1000000)::bigint, (stream * 1000000)::bigint from oldest_untold())"};
+// $1 place. With $2 what begin_publishing gave, $3 the look, $4 the first transaction that was not told.
+constexpr statement begin_statement{"begin_publishing", "select begin_publishing($1)"};
+constexpr statement end_statement{"end_publishing",
+                                  "select end_publishing($1, $2::pg_snapshot, $3::pg_snapshot, $4::xid8)"};
 constexpr statement forget_statement{"forget_pushes", "select forget_pushes($1::int)"};
 
 std::vector<notification> pushes_in(const rows& found) {
@@ -72,16 +76,22 @@ class walk {
         const auto results = in.finish(from_now(patience));
         const rows& found = results.back();
         over_ = found.count() < batch;
+        xids_.clear();
+        for (int row = 0; row < found.count(); ++row) xids_.emplace_back(found.text(row, 7));
         if (found.count() > 0) {
             last_scope_ = found.text(found.count() - 1, 0);
-            last_xid_ = found.text(found.count() - 1, 7);
+            last_xid_ = xids_.back();
         }
         return pushes_in(found);
     }
 
+    /// The transaction of one that next() gave last.
+    [[nodiscard]] const std::string& xid_of(std::size_t place) const { return xids_.at(place); }
+
   private:
     const std::string seen_;
     const std::string look_;
+    std::vector<std::string> xids_;
     std::string last_xid_ = "0";
     std::string last_scope_;
     bool over_ = false;
@@ -113,22 +123,28 @@ std::vector<notification> pushes_of_last(connection& on, std::chrono::seconds sp
         ask(on, last_statement, {parameter::number(span.count()), parameter::number(most)}, patience));
 }
 
-std::chrono::duration<double> oldest_unpublished(connection& on, std::chrono::milliseconds patience) {
-    return std::chrono::microseconds{ask(on, oldest_statement, {}, patience).number(0, 0)};
+untold_age oldest_untold(connection& on, std::chrono::milliseconds patience) {
+    const auto found = ask(on, oldest_statement, {}, patience);
+    return {std::chrono::microseconds{found.number(0, 0)}, std::chrono::microseconds{found.number(0, 1)}};
 }
 
-bool publish_until(connection& on, const std::string& look,
-                   const std::function<bool(const std::vector<notification>& pushes)>& publish,
-                   std::chrono::milliseconds patience) {
-    transaction publishing(on, "", {});
-    publishing.send(begin_statement, {});
-    const auto begun = publishing.finish(from_now(patience));
+bool tell_until(connection& on, told_place place, const std::string& look, const pushes_told& tell,
+                std::chrono::milliseconds patience) {
+    transaction telling(on, "", {});
+    const std::string_view where = place == told_place::stream ? "stream" : "channels";
+    telling.send(begin_statement, {where});
+    const auto begun = telling.finish(from_now(patience));
     if (begun.at(0).is_null(0, 0)) return false;
-    walk pushes(std::string(begun[0].text(0, 0)), look);
-    while (!pushes.over())
-        if (!publish(pushes.next(publishing, patience))) return true;
-    publishing.send(end_statement, {look});
-    publishing.commit_repeatable(from_now(patience));
+    const std::string told(begun[0].text(0, 0));
+    std::string untold{after_all};
+    walk pushes(told, look);
+    while (!pushes.over() && untold == after_all) {
+        const auto some = pushes.next(telling, patience);
+        const auto count = some.empty() ? 0 : tell(some);
+        if (count < some.size()) untold = pushes.xid_of(count);
+    }
+    telling.send(end_statement, {where, told, look, untold});
+    telling.commit_repeatable(from_now(patience));
     return true;
 }
 

@@ -10,6 +10,7 @@
 #include "shared/store/notification.hpp"
 #include "shared/store/postgres.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -36,17 +37,26 @@ void pushes_between(connection& on, const std::string& seen, const std::string& 
 std::vector<notification> pushes_of_last(connection& on, std::chrono::seconds span, int most,
                                          std::chrono::milliseconds patience);
 
-/// Age of the oldest push of which it is not known yet that Redis heard of it.
-std::chrono::duration<double> oldest_unpublished(connection& on, std::chrono::milliseconds patience);
+/// Ages of the oldest push of which it is not known yet that all channels, or the stream, have it; 0: none.
+struct untold_age {
+    std::chrono::duration<double> channels{};
+    std::chrono::duration<double> stream{};
+    [[nodiscard]] std::chrono::duration<double> longest() const { return std::max(channels, stream); }
+};
+untold_age oldest_untold(connection& on, std::chrono::milliseconds patience);
 
-/// Hands over all pushes of which it is not known yet that Redis heard of them, up to `look`. Where `publish`
-/// says that it has by now, that is kept; the next call begins there. False, and nothing handed over, while
-/// another process is at it.
-bool publish_until(connection& on, const std::string& look,
-                   const std::function<bool(const std::vector<notification>& pushes)>& publish,
-                   std::chrono::milliseconds patience);
+/// Tells some pushes, oldest first, and gives how many of them, from the first on, have been told by then.
+/// What is less than all ends the call.
+using pushes_told = std::function<std::size_t(const std::vector<notification>& pushes)>;
 
-/// Removes what Redis heard of more than an hour ago, some of it at a time. Gives how many rows.
+/// Hands over the pushes of which it is not known yet that `place` has them, up to `look`. What `tell` says
+/// is kept; the next call begins there (pushes of one transaction count together). False, and nothing handed
+/// over, while another process is at it.
+bool tell_until(connection& on, told_place place, const std::string& look, const pushes_told& tell,
+                std::chrono::milliseconds patience);
+
+/// Removes what channels and stream have had for more than an hour, some of it at a time. Gives how many
+/// rows.
 std::int64_t forget_pushes(connection& on, std::chrono::milliseconds patience);
 
 } // namespace mana::store

@@ -45,11 +45,12 @@ using spaces_of = std::function<std::optional<std::vector<std::string>>(const st
 /// Statements that are used here, for the connection to prepare. push_statements() has them all.
 std::span<const statement> take_up_statements();
 
-/// Takes up some rows of some users, each user's in a transaction of its own, for which `patience` is. What
-/// is locked now is passed over, and met again after the others. Throws postgres_error; what was committed
-/// before stays, and nothing is taken up twice. Call it again then too: `place` is beyond what failed.
+/// Takes up some rows of some users, each user's in a transaction of its own, for which `patience` is. No
+/// user's is begun after `enough`, but for the first. What is locked now is passed over, and met again after
+/// the others. Throws postgres_error; what was committed before stays, and nothing is taken up twice. Call it
+/// again then too: `place` is beyond what failed.
 taken_up take_up_rows(connection& on, waiting_place& place, const push_terms& terms, const spaces_of& spaces,
-                      std::chrono::milliseconds patience);
+                      std::chrono::milliseconds patience, deadline enough = deadline::max());
 
 /// Takes up all rows of a user from before the migrations, in as many transactions as it takes. Throws
 /// postgres_error: retry_later where the time does not suffice; what was committed until then stays.

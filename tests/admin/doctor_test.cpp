@@ -2,6 +2,7 @@
 #include "tests/admin/admin_program.hpp"
 #include "tests/end_to_end/device.hpp"
 #include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/own_parts.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -47,8 +48,9 @@ TEST(doctor, finds_nothing_wrong_with_a_healthy_stack) {
     EXPECT_THAT(done.out, Not(HasSubstr("FAILED")));
     EXPECT_THAT(done.out, Not(HasSubstr("\x1b")));
     for (const char* const part :
-         {"postgresql", "role", "migrations", "row-level security", "connections", "redis", "stream",
-          "keys of tokens", "billing", "memberships", "hub", "nginx", "large push", "CORS"})
+         {"postgresql", "role", "migrations", "row-level security", "connections", "redis", "role of redis",
+          "stream", "entries of the stream", "channels of redis", "keys of tokens", "billing", "memberships",
+          "hub", "nginx", "large push", "CORS"})
         EXPECT_THAT(line_about(part, done.out), StartsWith("ok ")) << part;
     EXPECT_EQ(done.err, "");
 }
@@ -57,6 +59,31 @@ TEST(doctor, goes_on_where_redis_is_away) {
     const auto done = run_admin({"doctor"}, {{"REDIS_URL", "redis://127.0.0.1:1"}});
     expect_failed(done, "redis", "Connection refused");
     EXPECT_THAT(line_about("CORS", done.out), StartsWith("ok "));
+}
+
+TEST(doctor, tells_of_a_redis_that_takes_no_entries) {
+    const end_to_end::scratch_folder folder;
+    end_to_end::own_redis redis{folder, "redis"};
+    const variables there{{"REDIS_URL", redis.url()}};
+    EXPECT_EQ(run_admin({"doctor"}, there).status, 0);
+    redis.ask({"CONFIG", "SET", "maxmemory", "1"});
+    expect_failed(run_admin({"doctor"}, there), "entries of the stream", "OOM");
+    redis.ask({"CONFIG", "SET", "maxmemory", "0"});
+    redis.ask({"ACL", "SETUSER", "default", "-xadd"});
+    expect_failed(run_admin({"doctor"}, there), "entries of the stream", "NOPERM");
+    redis.ask({"ACL", "SETUSER", "default", "+xadd", "resetchannels"});
+    expect_failed(run_admin({"doctor"}, there), "channels of redis", "NOPERM");
+    EXPECT_TRUE(redis.stream().empty());
+}
+
+TEST(doctor, tells_of_a_redis_that_is_a_replica) {
+    const end_to_end::scratch_folder folder;
+    end_to_end::own_redis redis{folder, "redis"};
+    redis.ask({"REPLICAOF", "127.0.0.1", "1"});
+    const auto done = run_admin({"doctor"}, {{"REDIS_URL", redis.url()}});
+    EXPECT_EQ(done.status, 1);
+    EXPECT_THAT(line_about("role of redis", done.out), StartsWith("FAILED"));
+    EXPECT_THAT(line_about("entries of the stream", done.out), HasSubstr("READONLY"));
 }
 
 TEST(doctor, goes_on_where_postgresql_is_away) {

@@ -123,6 +123,6 @@ select (pg_current_xact_id()::text::bigint - :others / 10 - 1 + row)::text::xid8
        'other' || row % 3000, 'phone', '{tasks}', 1,
        clock_timestamp() - interval '50 minutes' + row * (interval '49 minutes' / (:others / 10))
 from generate_series(1, :others / 10) as row;
-update sync_published set seen = pg_current_snapshot();
+update sync_published set seen = pg_current_snapshot(), streamed = pg_current_snapshot();
 select setval('sync_positions', (extract(epoch from clock_timestamp()) * 1000000)::bigint) \g /dev/null
 drop table planned, drawn, ours;

@@ -386,7 +386,7 @@ def main():
     stack = Stack(options)
     start = {'kind': 'the start of the hub', 'size': 0, 'scopes': 0, 'fresh': True}
     await_statement(stack, ['from pushes_of_last(', 'order by xid desc'], "the hub's look at what was missed", start)
-    await_that(lambda: any('oldest_unpublished()' in figure['query'] for figure in stack.figures()),
+    await_that(lambda: any('oldest_untold()' in figure['query'] for figure in stack.figures()),
                "the hub's first sweep")
     # Each kind is made once before it counts: connections have read the catalogue, and the plans are made.
     warm_up, requests = Requests(stack, 'warm-' + options.run, 50), Requests(stack, options.run, 1500)

@@ -62,8 +62,10 @@ struct http_client::handle {
     std::unique_ptr<CURL, free_easy> easy{curl_easy_init()};
 
     // Options last from one request to the next, unlike the connection they are not wanted to.
-    void prepare(const std::string& url, curl_slist* headers, http_reply& reply) {
+    void prepare(const std::string& url, const std::string& unix_socket, curl_slist* headers,
+                 http_reply& reply) {
         curl_easy_reset(easy.get());
+        if (!unix_socket.empty()) curl_easy_setopt(easy.get(), CURLOPT_UNIX_SOCKET_PATH, unix_socket.c_str());
         curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
         curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers);
         curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, long{http_client::longest_wait.count()});
@@ -81,8 +83,9 @@ struct http_client::handle {
     }
 };
 
-http_client::http_client(std::string base_url)
-    : base_url_{std::move(base_url)}, handle_{std::make_unique<handle>()} {
+http_client::http_client(std::string base_url, std::string unix_socket)
+    : base_url_{std::move(base_url)}, unix_socket_{std::move(unix_socket)}, handle_{
+                                                                                std::make_unique<handle>()} {
     if (!handle_->easy) throw std::runtime_error{"libcurl gives no handle"};
 }
 http_client::~http_client() = default;
@@ -99,7 +102,7 @@ http_reply http_client::post(const std::string& path, std::string_view body, con
     lines.emplace_back("Content-Type: application/json");
     lines.emplace_back("Expect:"); // a browser asks for no 100
     const auto list = gate::header_list_of(lines);
-    handle_->prepare(base_url_ + path, list.get(), reply);
+    handle_->prepare(base_url_ + path, unix_socket_, list.get(), reply);
     curl_easy_setopt(handle_->easy.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     curl_easy_setopt(handle_->easy.get(), CURLOPT_POSTFIELDS, body.data());
     handle_->perform(reply);
@@ -110,7 +113,7 @@ http_reply http_client::send(const std::string& method, const std::string& path,
                              const header_lines& headers) {
     http_reply reply;
     const auto list = gate::header_list_of(headers);
-    handle_->prepare(base_url_ + path, list.get(), reply);
+    handle_->prepare(base_url_ + path, unix_socket_, list.get(), reply);
     curl_easy_setopt(handle_->easy.get(), CURLOPT_CUSTOMREQUEST, method.c_str());
     handle_->perform(reply);
     return reply;

@@ -37,7 +37,8 @@ class http_client {
     using header_lines = std::vector<std::string>; // "Name: value"
     static constexpr std::chrono::milliseconds longest_wait{30'000};
 
-    explicit http_client(std::string base_url);
+    // `unix_socket`: where the server listens, in place of the URL's host.
+    explicit http_client(std::string base_url, std::string unix_socket = {});
     ~http_client();
     http_client(http_client&&) noexcept;
     http_client& operator=(http_client&&) noexcept;
@@ -52,6 +53,7 @@ class http_client {
   private:
     struct handle;
     std::string base_url_;
+    std::string unix_socket_;
     std::unique_ptr<handle> handle_;
 };
 

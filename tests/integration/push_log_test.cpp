@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -138,18 +139,67 @@ TEST(push_log, shows_each_push_once_to_who_goes_from_look_to_look_while_others_p
     EXPECT_TRUE(std::ranges::all_of(times, [](const auto& entry) { return entry.second == 1; }));
 }
 
+/// Tells one push of a name at a time: what comes before it, and is not told, ends at another's xid.
+class slow_teller {
+  public:
+    slow_teller(std::string name, std::string told) : name_(std::move(name)), told_(std::move(told)) {}
+
+    /// False: there is nothing up to `look` that it has not told.
+    bool tell_one(const std::string& look) {
+        const auto found = run_once(connect_as_superuser({untold}), untold, {told_, look});
+        std::vector<int> ours;
+        for (int row = 0; row < found.count(); ++row)
+            if (found.text(row, 1).starts_with(name_)) ours.push_back(row);
+        if (!ours.empty()) ++times_[std::string(found.text(ours[0], 1))];
+        const std::string before{ours.size() > 1 ? found.text(ours[1], 0) : "18446744073709551615"};
+        told_ = run_once(connect_as_superuser({up_to}), up_to, {told_, look, before}).text(0, 0);
+        return !ours.empty();
+    }
+    [[nodiscard]] const std::map<std::string, int>& times() const { return times_; }
+
+  private:
+    static constexpr store::statement untold{"untold", R"(
+select xid, user_id from pushes_between($1::pg_snapshot, $2::pg_snapshot, '0', '', 10000))"};
+    static constexpr store::statement up_to{"up_to", R"(
+select look_up_to($1::pg_snapshot, $2::pg_snapshot, $3::xid8))"};
+
+    const std::string name_;
+    std::string told_;
+    std::map<std::string, int> times_;
+};
+
+TEST(push_log, goes_on_where_one_who_stopped_half_way_was) {
+    auto on = log_reader();
+    const auto name = fresh("user");
+    slow_teller teller{name, store::look_now(on, patience)};
+    std::vector<std::unique_ptr<open_push>> pushes;
+    for (int i = 0; i < 10; ++i)
+        pushes.push_back(std::make_unique<open_push>(name + "-" + std::to_string(i)));
+    // Those that began last commit first, and some in between.
+    for (const auto i : {9U, 4U, 7U, 0U, 2U, 8U, 1U, 6U, 3U, 5U}) {
+        pushes[i]->commit();
+        const auto look = store::look_now(on, patience);
+        if (i % 2 == 0 && !teller.tell_one(look)) ADD_FAILURE() << i << " is not found";
+    }
+    const auto look = store::look_now(on, patience);
+    while (teller.tell_one(look)) continue;
+    EXPECT_EQ(teller.times().size(), 10U);
+    EXPECT_TRUE(std::ranges::all_of(teller.times(), [](const auto& entry) { return entry.second == 1; }));
+}
+
 // That what Redis did not take is handed over again is seen from outside, in tests/real_time: the hub of this
 // stack would take it from under this test.
 TEST(push_log, is_published_by_one_at_a_time) {
     auto on = log_reader();
     auto other = log_reader();
     const auto try_to_publish = [](store::connection& with, const auto& publish) {
-        return store::publish_until(with, store::look_now(with, patience), publish, patience);
+        return store::tell_until(with, store::told_place::channels, store::look_now(with, patience), publish,
+                                 patience);
     };
     bool other_was_let_in = true;
-    const auto publish = [&](const std::vector<notification>&) {
-        other_was_let_in = try_to_publish(other, [](const auto&) { return true; });
-        return true;
+    const auto publish = [&](const std::vector<notification>& some) {
+        other_was_let_in = try_to_publish(other, [](const auto& all) { return all.size(); });
+        return some.size();
     };
     // The hub of this stack has its turns too.
     const auto until = soon();

@@ -1,7 +1,8 @@
 /* No notification is lost for good (docs/architecture.md, "No push stays untold"): every committed push is told to the
- * connected client, once a connection, and to Redis; and none before its commit is visible.
+ * connected client, once a connection, and to the channels and the stream of Redis; and none before its commit is visible.
  *
- * Workers push and may die between COMMIT and PUBLISH; Redis may go away, the hub's subscription or the client's
+ * Workers push and may die between COMMIT and PUBLISH; Redis may go away, or (REFUSALS) take messages and no entries, or entries
+ * and no messages; the hub's subscription or the client's
  * connection be cut, the hub die; another hub may publish too. README.md maps what is here to the code; `run` checks it,
  * and that it fails without each of the things that carry the promise (the macros below).
  *
@@ -19,7 +20,7 @@
 #define BIT(n) (1 << (n))
 #define BELOW(n) (BIT(n) - 1)
 
-/* sync_pushes. A push is named by its xid; they are alike, so 0 begins first. All sets below are of pushes. */
+/* sync_pushes. A push is named by its xid; they are alike, so 0 begins first. Sets of pushes are of their bits. */
 byte begun;     /* how many */
 byte in_flight; /* began, and have neither committed nor rolled back */
 byte committed;
@@ -40,12 +41,20 @@ byte next;      /* after the latest that ended */
 #endif
 #define BETWEEN(seen, until) (committed & UNSEEN(seen) & VISIBLE(until))
 
+/* Each push is told in two scopes, with one position: bits 0-3 are of the one, 4-7 of the other. So are all sets below. */
+#define IN_SCOPES(pushes) ((pushes) | ((pushes) << 4))
+#define IN_ANY_SCOPE(told) (((told) | ((told) >> 4)) & 15)
+
 /* sync_published, and the lock of begin_publishing(). */
-byte published;
+byte published; /* up to where the channels have all */
+byte streamed;  /* … and the stream */
 byte publisher; /* 0: nobody, 1: the hub, 2: the other one */
 
 bool redis_up = true;
-byte redis_heard;
+bool takes_messages = true;
+bool takes_entries = true;
+byte channels_heard;
+byte stream_holds;
 
 /* The hub: what dies with it. */
 bool dead = true;
@@ -70,11 +79,18 @@ byte learned; /* heard or pulled, ever */
 
 /* ---- Redis, and who tells it ---- */
 
-inline publish(pushes) {
+inline publish(told) {
     if
-    :: redis_up ->
-        redis_heard = redis_heard | (pushes);
-        on_the_way = on_the_way | (subscribed -> (pushes) : 0)
+    :: redis_up && takes_messages ->
+        channels_heard = channels_heard | (told);
+        on_the_way = on_the_way | (subscribed -> (told) : 0)
+    :: else
+    fi
+}
+
+inline add(told) {
+    if
+    :: redis_up && takes_entries -> stream_holds = stream_holds | (told)
     :: else
     fi
 }
@@ -83,7 +99,7 @@ inline publish(pushes) {
 proctype worker(byte me) {
     atomic { begun == me -> begun++; in_flight = in_flight | BIT(me) }
 #ifdef PUBLISH_BEFORE_COMMIT
-    d_step { publish(BIT(me)) }
+    d_step { publish(IN_SCOPES(BIT(me))) }
 #endif
     if
     :: d_step {
@@ -92,7 +108,7 @@ proctype worker(byte me) {
            next = (next > me -> next : me + 1)
        }
        if
-       :: d_step { publish(BIT(me)) }
+       :: d_step { publish(IN_SCOPES(BIT(me))); add(IN_SCOPES(BIT(me))) }
        :: true /* it dies */
        fi
     :: d_step { in_flight = in_flight & ~BIT(me); next = (next > me -> next : me + 1) } /* rolled back */
@@ -101,17 +117,19 @@ proctype worker(byte me) {
 
 /* ---- The hub's io thread ---- */
 
-inline hear(pushes) {
-    assert(!((pushes) & ~committed)); /* told before its commit */
-    assert(!((pushes) & heard));      /* told twice */
-    heard = heard | (pushes);
-    learned = learned | (pushes)
+inline hear(told) {
+    assert(!(IN_ANY_SCOPE(told) & ~committed)); /* told before its commit */
+    assert(!((told) & heard));                  /* told twice */
+    heard = heard | (told);
+    learned = learned | (told)
 }
 
 #ifdef NO_LEDGER
-#define NEWS(pushes) (pushes)
+#define NEWS(told) (told)
+#elif defined(KEY_IS_POSITION)
+#define NEWS(told) ((told) & ~known & ~((((told) | known) & 15) << 4))
 #else
-#define NEWS(pushes) ((pushes) & ~known)
+#define NEWS(told) ((told) & ~known)
 #endif
 
 /* fan_out::tell(), with push_ledger::first_news(), of all that was handed over. */
@@ -163,7 +181,7 @@ inline was_away() {
 #ifdef FIRST_LOOK_LATE
         before_start = 15;
 #endif
-        found = found | (committed & (~BELOW(from) | ~before_start));
+        found = found | IN_SCOPES(committed & (~BELOW(from) | ~before_start));
         from = 0; before_start = 0
     }
 }
@@ -185,7 +203,7 @@ inline begin_sweeping() {
  * the hub takes Redis for. What lies between two looks stays the same, so one step looks and asks. */
 inline tell_clients(look) {
 #ifndef NO_SWEEP
-    found = found | BETWEEN(told_until, look);
+    found = found | IN_SCOPES(BETWEEN(told_until, look));
 #endif
     told_until = look;
     last_look = LOOK_NOW
@@ -194,35 +212,58 @@ inline tell_clients(look) {
 /* PostgreSQL goes away after some were handed over: they will be again. */
 inline fail_to_tell_clients() {
     left--;
-    found = found | BETWEEN(told_until, LOOK_NOW)
+    found = found | IN_SCOPES(BETWEEN(told_until, LOOK_NOW))
 }
 
-/* publish_until(): one transaction, so whatever goes wrong leaves sync_published as it was. */
+/* tell_until(): one transaction a place, so whatever goes wrong leaves sync_published as it was. What Redis took then is
+ * known of the channels for as long as the hub lives and hears them; of the stream it is read. */
 inline begin_publishing(who, look, known_to_be_heard) {
     publisher = who;
-    unheard = BETWEEN(published, look) & ~(known_to_be_heard);
-    ok = (unheard == 0 || redis_up);
-    publish(unheard);
-    unheard = 0
+    untold = IN_SCOPES(BETWEEN(published, look)) & ~(known_to_be_heard);
+    ok = (untold == 0 || redis_up && takes_messages);
+    publish(untold);
+    untold = 0
 }
 
-inline end_publishing(until) {
-    publisher = 0;
+#ifdef HEARD_COUNTS_FOR_BOTH
+#define HELD(known_to_be_heard) (known_to_be_heard)
+#elif defined(STREAM_NOT_READ)
+#define HELD(known_to_be_heard) 0
+#else
+#define HELD(known_to_be_heard) stream_holds
+#endif
+
+inline end_publishing(seen, until) {
     if
 #ifndef PUBLISHED_ANYWAY
     :: !ok
 #endif
-    :: XMAX(until) < XMAX(published) || XMIN_BIT(until) < XMIN_BIT(published)
-    :: else -> published = until
+    :: XMAX(until) < XMAX(seen) || XMIN_BIT(until) < XMIN_BIT(seen)
+    :: else -> seen = until
     fi;
     ok = false
+}
+
+/* In one step: where the hub dies before it is kept, the stream holds more than was kept, as after a worker told it. */
+inline add_what_is_missing(look, known_to_be_heard) {
+    untold = IN_SCOPES(BETWEEN(streamed, look)) & ~(HELD(known_to_be_heard));
+    ok = (BETWEEN(streamed, look) == 0 || redis_up && (untold == 0 || takes_entries));
+#ifndef HEARD_COUNTS_FOR_BOTH
+    assert(!(ok && (untold & stream_holds))); /* added twice */
+#endif
+    add(untold);
+    untold = 0;
+    end_publishing(streamed, look)
 }
 
 inline tell_redis() {
     if
 #ifndef NO_PUBLISHER
-    :: d_step { publisher == 0 -> begin_publishing(1, told_until, from_redis) }
-       d_step { end_publishing(told_until) }
+    :: d_step { publisher == 0 ->
+           add_what_is_missing(told_until, from_redis);
+           begin_publishing(1, told_until, from_redis)
+       }
+       d_step { publisher = 0; end_publishing(published, told_until) }
     :: publisher != 0
 #else
     :: true
@@ -233,13 +274,15 @@ inline tell_redis() {
 #ifdef NO_PUBLISHER
 #define REDIS_MISSES_SOME(look) false
 #else
-#define REDIS_MISSES_SOME(look) (redis_up && publisher == 0 && BETWEEN(published, look) != 0)
+#define REDIS_MISSES_SOME(look) \
+    (redis_up && publisher == 0 && \
+     (takes_messages && BETWEEN(published, look) != 0 || takes_entries && BETWEEN(streamed, look) != 0))
 #endif
 
 #define A_LOOK_SHOWS_MORE (last_look != LOOK_NOW || told_until != last_look || REDIS_MISSES_SOME(told_until))
 
 active proctype log_sweep() {
-    byte from, now, unheard;
+    byte from, now, untold;
     bool ok;
 start:
     atomic { dead = false; returning = true; before_start = committed }
@@ -253,20 +296,20 @@ end:
            tell_redis()
         :: d_step { A_LOOK_SHOWS_MORE && left > 0 -> fail_to_tell_clients() }
         od
-    } unless { d_step { dead -> from = 0; now = 0; unheard = 0; ok = false } }
+    } unless { d_step { dead -> from = 0; now = 0; untold = 0; ok = false } }
     goto start
 }
 
 /* Another hub, of which only what it tells Redis matters here. It tells all again, as one does that just started. */
 proctype other_hub() {
-    byte look, unheard;
+    byte look, untold;
     bool ok;
 end:
     do
     :: d_step { REDIS_MISSES_SOME(LOOK_NOW) -> look = LOOK_NOW }
        if
-       :: d_step { publisher == 0 -> begin_publishing(2, look, 0) }
-          d_step { end_publishing(look) }
+       :: d_step { publisher == 0 -> add_what_is_missing(look, 0); begin_publishing(2, look, 0) }
+          d_step { publisher = 0; end_publishing(published, look) }
        :: publisher != 0
        fi;
        look = 0
@@ -285,7 +328,7 @@ inline listen() {
 
 inline pull() {
     pulled = true;
-    learned = learned | committed
+    learned = learned | IN_SCOPES(committed)
 }
 
 active proctype client() {
@@ -325,6 +368,12 @@ end:
     :: d_step { left > 0 && redis_up -> left = 0 }
     :: atomic { left > 0 && redis_up -> redis_up = false; left--; cut_feed() }
     :: !redis_up -> redis_up = true
+#ifdef REFUSALS
+    :: atomic { left > 0 && takes_messages -> takes_messages = false; left-- }
+    :: !takes_messages -> takes_messages = true
+    :: atomic { left > 0 && takes_entries -> takes_entries = false; left-- }
+    :: !takes_entries -> takes_entries = true
+#endif
     :: atomic { left > 0 && subscribed -> left--; cut_feed() }
 #ifndef CLIENT_NEVER_PULLS
     :: d_step { left > 0 && connected -> left--; cut_client() }
@@ -358,10 +407,11 @@ init {
 active proctype at_the_end() {
     timeout ->
     d_step {
-        assert(connected && redis_up && publisher == 0);
-        assert(!(committed & ~learned));    /* lost to the client */
+        assert(connected && redis_up && takes_messages && takes_entries && publisher == 0);
+        assert(!(IN_SCOPES(committed) & ~learned)); /* lost to the client */
 #ifndef CLIENT_ONLY
-        assert(!(committed & ~redis_heard)) /* lost to Redis */
+        assert(!(IN_SCOPES(committed) & ~channels_heard)); /* lost to the channels */
+        assert(!(IN_SCOPES(committed) & ~stream_holds))    /* lost to the stream */
 #endif
     }
 }

@@ -100,6 +100,26 @@ TEST(push_ledger, knows_what_redis_told) {
     EXPECT_FALSE(ledger.heard_from_redis(second));
 }
 
+// Rows of other programs that are taken up together have one newest position, in whatever scopes they are.
+TEST_F(fan_out_of_pushes, tells_every_scope_of_what_has_one_position_in_several) {
+    connection tablet;
+    news.listen_to(phone, {"u:ann"}, much_later);
+    news.listen_to(tablet, {"s:crew"}, much_later);
+    EXPECT_TRUE(news.tell(push_of("s:crew", first.cursor), news_source::log, much_later));
+    EXPECT_TRUE(news.tell(first, news_source::log, much_later));
+    EXPECT_EQ(tablet.heard, (std::vector{first.cursor}));
+    EXPECT_EQ(phone.heard, (std::vector{first.cursor}));
+}
+
+TEST(push_ledger, knows_of_each_scope_whether_redis_told) {
+    push_ledger ledger;
+    const auto now = push_ledger::clock::now();
+    ledger.first_news(push_of("s:crew", first.cursor), news_source::redis, now);
+    EXPECT_FALSE(ledger.heard_from_redis(first));
+    EXPECT_TRUE(ledger.first_news(first, news_source::redis, now));
+    EXPECT_TRUE(ledger.heard_from_redis(first));
+}
+
 TEST(push_ledger, forgets_what_is_long_ago) {
     push_ledger ledger;
     const auto now = push_ledger::clock::now();

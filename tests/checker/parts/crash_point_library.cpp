@@ -65,8 +65,11 @@ class progress {
         if (on == on_) stage_ = stage::other;
     }
 
+    /// With a list, to what the hub asks before it tells.
     void redis_replied(const void* reply) {
-        if (reply == nullptr || static_cast<const redisReply*>(reply)->type == REDIS_REPLY_ERROR) return;
+        if (reply == nullptr) return;
+        const int type = static_cast<const redisReply*>(reply)->type;
+        if (type == REDIS_REPLY_ERROR || type == REDIS_REPLY_ARRAY) return;
         if (stage_ == stage::committed) stage_ = stage::published;
         if (stage_ == stage::sweeping) stage_ = stage::swept;
     }
