@@ -25,6 +25,9 @@ finding keys_finding(gate::http_client& http, const std::string& url) {
         return {verdict::failed, part, "JWKS_URL answers " + std::to_string(reply->status), to_do};
     const auto keys = gate::parse_jwks(reply->body);
     if (!keys) return {verdict::failed, part, keys.error().reason, to_do};
+    if (keys->empty())
+        return {verdict::failed, part, "JWKS_URL publishes no Ed25519 key: every token is refused",
+                "see the issuer of tokens"};
     const auto number = static_cast<std::int64_t>(keys->size());
     return {verdict::ok, part, count_of(number, "usable key", "usable keys") + " published", {}};
 }

@@ -24,8 +24,8 @@ using public_key = std::shared_ptr<EVP_PKEY>;
 using key_map = std::map<std::string, public_key, std::less<>>; // by kid
 
 // The Ed25519 keys of a JWKS document (RFC 7517, RFC 8037): kty OKP, crv Ed25519, x of 32 bytes, a kid, and
-// no use but signatures. Every other key is skipped; of two with one kid the first counts. A document that is
-// no JWKS, or has no such key, is an error. Pure.
+// no use but signatures. Every other key is skipped, so there may be none; of two with one kid the first
+// counts. A document that is no JWKS is an error. Pure.
 [[nodiscard]] boost::system::result<key_map, fetch_error> parse_jwks(std::string_view text);
 
 // Fetches the document. May block, up to its own time-out; a throw counts as a failure.
@@ -56,7 +56,8 @@ struct key_counts {
 // When one of them fetches: for a kid that it does not hold, at most every 5 s; for one that it holds, once
 // the keys are 5 minutes old, and after a failure not again for 30 s, since the old keys go on serving
 // meanwhile. These times count from the fetches of all. A fetched document replaces all keys, in the other
-// processes by their next find() (a withdrawn key stops serving); a failure keeps them all, however old.
+// processes by their next find(): a key that is not in it, or is another one now, stops serving, and so do
+// all where none of our kind is in it. A failure keeps them all, however old.
 class key_set {
   public:
     using clock = std::chrono::steady_clock;
