@@ -69,6 +69,26 @@ TEST_F(token_test, accepts_a_token_without_typ_and_with_members_it_does_not_know
                        claims("1800000600", R"(,"role":"admin","aud":["a"])")));
 }
 
+TEST_F(token_test, accepts_the_types_of_jwts_and_access_tokens_as_media_types_and_in_any_case) {
+    for (const std::string_view type : {"JWT", "jwt", "Jwt", "at+jwt", "AT+JWT", "application/jwt",
+                                        "application/at+jwt", "Application/AT+JWT", "APPLICATION/JWT"}) {
+        const auto outcome =
+            verify(R"({"alg":"EdDSA","kid":"main","typ":")" + std::string{type} + R"("})", good_payload_);
+        EXPECT_TRUE(outcome) << type << ": " << message(outcome.error());
+    }
+}
+
+// What an issuer signs for another purpose opens nothing here (RFC 8725 §3.11).
+TEST_F(token_test, refuses_the_types_of_other_tokens) {
+    for (const std::string_view type :
+         {"", "JOSE", "logout+jwt", "dpop+jwt", "secevent+jwt", "id_token", "at", "jwt ", "application/",
+          "application/application/jwt", "text/jwt", "at+jwt\\u0000", "application/at+jwt;x=1"})
+        EXPECT_EQ(
+            fault(R"({"alg":"EdDSA","kid":"main","typ":")" + std::string{type} + R"("})", good_payload_),
+            token_fault::malformed)
+            << type;
+}
+
 TEST_F(token_test, calls_an_empty_token_missing) {
     EXPECT_EQ(fault(""), token_fault::missing);
 }
