@@ -228,6 +228,12 @@ describe('WebSocket', { concurrency: true }, () => {
             });
         });
 
+        // As a browser does, the package gives up where none of what it offered was taken (RFC 6455 §4.1).
+        it('that offers subprotocols is answered with none', async (test) => {
+            const offer = SocketClient.open(test, { protocols: ['mana-sync', 'graphql-ws'] });
+            await assert.rejects(offer, { message: 'Server sent no subprotocol' });
+        });
+
         it('is asked for where there is none', async () => {
             for (const path of ['/ws', '/ws/todo']) {
                 const answer = await ask(path);
