@@ -65,12 +65,9 @@ std::optional<bool> active_in(const user_answer& answer) {
     return answer.what == outcome::said ? read_active(answer.body) : std::nullopt;
 }
 
-/// That there is no such user counts where the service itself says it, as JSON. A proxy that has lost its way
-/// to the service says 404 in its own words, and must take nobody's spaces away.
 std::optional<names> spaces_in(const user_answer& answer) {
-    if (answer.what == outcome::said) return read_memberships(answer.body);
-    if (answer.what == outcome::unknown && parse(answer.body).is_object()) return names{};
-    return std::nullopt;
+    if (answer.what == outcome::unknown) return names{};
+    return answer.what == outcome::said ? read_memberships(answer.body) : std::nullopt;
 }
 
 /// Of what lies ahead nobody knows how long ago it was said: PostgreSQL's clock was set back since.
@@ -188,7 +185,7 @@ std::optional<names> user_gate::ask_memberships(const std::string& user, known& 
     auto spaces = spaces_in(answer);
     ++(spaces ? counts_.memberships.asked : counts_.memberships.failed);
     if (spaces || answer.what == outcome::away) return spaces;
-    if (answer.what != outcome::unusable) memberships_->unusable(unreadable, now);
+    if (answer.what == outcome::said) memberships_->unusable(unreadable, now);
     entry.spaces_asked_from = now + user_service::pause;
     return std::nullopt;
 }

@@ -55,9 +55,9 @@ class user_gate {
 
     [[nodiscard]] bool spaces_shared() const { return memberships_.has_value(); }
 
-    // The spaces that the user is a member of, sorted: none where memberships say that they know no such
-    // user, as a JSON object. Nothing where that is not known: memberships cannot be asked, or say nothing
-    // usable about this user, and the last that was heard is too old.
+    // The spaces that the user is a member of, sorted: none where memberships know no such user. Nothing
+    // where that is not known: memberships cannot be asked, or say nothing usable about this user, and the
+    // last that was heard is too old.
     std::optional<std::vector<std::string>> spaces_of(const std::string& user, store::database& tables,
                                                       store::deadline until);
 

@@ -1,11 +1,21 @@
 #include "shared/gate/user_service.hpp"
 
+#include <boost/json/parse.hpp>
 #include <utility>
 
 namespace mana::gate {
 
 namespace log = runtime::log;
 using outcome = user_answer::outcome;
+
+namespace {
+
+bool is_json_object(const std::string& text) {
+    boost::system::error_code failure;
+    return boost::json::parse(text, failure).is_object();
+}
+
+} // namespace
 
 user_service::user_service(std::string_view name, std::string base_url, const std::string& service_key)
     : name_{name}, base_url_{std::move(base_url)}, key_header_{"X-Service-Key: " + service_key} {}
@@ -29,8 +39,13 @@ user_answer user_service::read(http_reply reply, clock::time_point now) {
         return {outcome::said, std::move(reply.body)};
     case 404:
     case 410:
-        knows_no_user(reason, now);
-        return {outcome::unknown, std::move(reply.body)};
+        // A proxy that has lost its way to the service says 404 too, in its own words.
+        if (is_json_object(reply.body)) {
+            knows_no_user(reason, now);
+            return {outcome::unknown, {}};
+        }
+        unusable(reason + ", which is not said in JSON", now);
+        break;
     case 401:
     case 403:
         refuses_key(reason, now);

@@ -11,20 +11,17 @@
 
 namespace mana::gate {
 
-// What came of a question about one user.
-//
-//     200                 said: the body is the answer
-//     404, 410            unknown: the service knows no such user; the body is what it said
-//     401, 403            unusable: it refuses our key, which is an error in the log, as an operator must
-//     mend it any other status but 5xx, or an answer of more than 1 MB
-//                         unusable: nothing is known about this user for now
-//     5xx, no answer      away: nobody is asked before `pause` is over
-//
-// So one user's answer, whatever it is, keeps nobody else's from being asked for.
+// What came of a question about one user. Whatever it is, unless the service is away, it keeps nobody else
+// from being asked for.
 struct user_answer {
-    enum class outcome { said, unknown, unusable, away };
+    enum class outcome {
+        said,     // 200
+        unknown,  // 404 or 410 with a JSON object: the service knows no such user
+        unusable, // any other answer; 401 and 403 are about our key, and an error in the log
+        away,     // none within `answers_within`, or 5xx: nobody is asked before `pause` is over
+    };
     outcome what = outcome::away;
-    std::string body;
+    std::string body; // of what is said
 };
 
 // Not thread-safe: one a thread, made after fork().

@@ -432,6 +432,22 @@ TEST_F(failing_services, a_404_of_a_proxy_takes_no_space_away) {
     EXPECT_FALSE(answer.as_object().contains("rejected"));
 }
 
+TEST_F(failing_services, a_404_of_a_proxy_is_no_answer_of_billing_either) {
+    around.fail_for(user, "billing", "no route");
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 200);
+    EXPECT_TRUE(worker.logs("level=warn event=service_answer_unusable service=billing"));
+    EXPECT_FALSE(worker.logs("event=service_knows_no_user"));
+    around.fail_for(user, "billing", nullptr); // what was no answer is not handed on to other processes
+    around.deactivate(user);
+    settings["WORKER_SOCKET"] = folder.file("other.sock");
+    settings["WORKER_METRICS"] = folder.file("other.metrics");
+    worker_process second{folder, settings};
+    ASSERT_TRUE(second.await_ready());
+    EXPECT_EQ(pull("").status, 402);
+}
+
 TEST_F(failing_services, a_refused_service_key_lets_everyone_in_and_is_told_as_an_error) {
     settings["MANA_SERVICE_KEY"] = "not-the-key";
     worker_process worker{folder, settings};
