@@ -139,6 +139,24 @@ public_key key_set::find_held(std::string_view kid, clock::time_point now) {
     return held->second;
 }
 
+public_key key_set::renewed(std::string_view kid, const public_key& than, clock::time_point now) {
+    std::unique_lock lock{mutex_};
+    look_around(now);
+    const auto another = [&]() -> public_key {
+        const auto held = keys_.find(kid);
+        return held == keys_.end() || held->second == than ? nullptr : held->second;
+    };
+    auto found = another();
+    if (!found && !fetching_ && due(false, now) && fetch_in_turn(lock, now)) found = another();
+    return found;
+}
+
+bool key_set::may_renew(clock::time_point now) {
+    const std::lock_guard lock{mutex_};
+    look_around(now);
+    return !fetching_ && due(false, now);
+}
+
 bool key_set::refresh(clock::time_point now) {
     std::unique_lock lock{mutex_};
     look_around(now);

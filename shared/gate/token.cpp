@@ -179,7 +179,8 @@ boost::system::result<unverified, token_fault> read_token(std::string_view token
 }
 
 whole_token_result verify_with(public_key key, unverified token, sys_seconds now) {
-    if (!is_signed_by(key.get(), token.text.signed_text, token.signature)) return token_fault::bad_signature;
+    if (!key || !is_signed_by(key.get(), token.text.signed_text, token.signature))
+        return token_fault::bad_signature;
     auto said = read_claims(token.text.payload, now);
     if (!said) return said.error();
     return verified_token{std::move(said->who), said->starts, std::move(token.kid), std::move(key)};
@@ -245,7 +246,10 @@ whole_token_result verify_whole(std::string_view token, key_set& keys, sys_secon
     auto key = keys.find(read->kid, steady_now);
     if (!key)
         return key.error() == key_fault::unknown ? token_fault::unknown_key : token_fault::keys_unavailable;
-    return verify_with(std::move(*key), std::move(*read), now);
+    auto found = verify_with(*key, *read, now);
+    if (found || found.error() != token_fault::bad_signature) return found;
+    public_key other = keys.renewed(read->kid, *key, steady_now);
+    return verify_with(std::move(other), std::move(*read), now);
 }
 
 token_result verify_token(std::string_view token, key_set& keys, sys_seconds now,
@@ -265,7 +269,10 @@ std::optional<token_result> verify_token_at_once(std::string_view token, key_set
     if (!read) return read.error();
     auto key = keys.find_held(read->kid, steady_now);
     if (!key) return std::nullopt;
-    return who_of(verify_with(std::move(key), std::move(*read), now));
+    auto found = verify_with(std::move(key), std::move(*read), now);
+    if (!found && found.error() == token_fault::bad_signature && keys.may_renew(steady_now))
+        return std::nullopt;
+    return who_of(std::move(found));
 }
 
 } // namespace mana::gate

@@ -81,8 +81,9 @@ using whole_token_result = boost::system::result<verified_token, token_fault>;
 [[nodiscard]] std::optional<token_fault> fault_of_times(const verified_token& token,
                                                         std::chrono::sys_seconds now) noexcept;
 
-// The same as verify_token(), but it never blocks: nothing where keys.find() might have to fetch or wait,
-// since its key is not held or no longer fresh.
+// The same as verify_token(), but it never blocks: nothing where that might have to fetch or wait, since the
+// key is not held or no longer fresh, or its signature does not match and the key may have become another
+// one.
 [[nodiscard]] std::optional<token_result> verify_token_at_once(std::string_view token, key_set& keys,
                                                                std::chrono::sys_seconds now,
                                                                key_set::clock::time_point steady_now);

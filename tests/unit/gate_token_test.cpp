@@ -18,6 +18,7 @@ static void PrintTo(token_fault fault, std::ostream* out) {
 
 namespace {
 
+using namespace std::chrono_literals;
 using testing::base64url;
 using testing::hs256_token;
 using testing::make_token;
@@ -243,6 +244,31 @@ TEST_F(token_test, refuses_a_signature_with_any_bit_flipped) {
         flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
         EXPECT_EQ(fault(text + '.' + base64url(flipped)), token_fault::bad_signature) << bit;
     }
+}
+
+TEST(token_of_a_new_key, opens_the_gate_though_the_old_one_had_its_kid) {
+    const signing_key old{7};
+    const signing_key next{8};
+    std::string published = testing::jwks(old.jwk("main"));
+    int fetches = 0;
+    key_set keys{[&]() -> fetch_result {
+        ++fetches;
+        return http_reply{200, published};
+    }};
+    const key_set::clock::time_point start{};
+    const auto outcome = [&](const signing_key& by, std::chrono::milliseconds after) {
+        return verify_token(make_token(by, good_header, claims("1800000600")), keys, now, start + after);
+    };
+    ASSERT_TRUE(outcome(old, 0s));
+    published = testing::jwks(next.jwk("main"));
+    EXPECT_FALSE(outcome(next, 4s)) << "too soon after the last fetch";
+    const auto token = make_token(next, good_header, claims("1800000600"));
+    EXPECT_FALSE(verify_token_at_once(token, keys, now, start + 5s)) << "a fetch is to be waited for";
+    EXPECT_TRUE(outcome(next, 5s));
+    EXPECT_EQ(fetches, 2);
+    EXPECT_FALSE(outcome(old, 6s));
+    for (int i = 0; i < 40; ++i) EXPECT_FALSE(outcome(signing_key{9}, 7s + i * 50ms)) << "a forged one";
+    EXPECT_EQ(fetches, 2) << "who forges tokens makes no more fetches than who invents kids";
 }
 
 TEST_F(token_test, reads_no_claim_of_a_forged_token) {
