@@ -1,8 +1,8 @@
 // check-config: the settings as the services would read them.
-#include "admin/connection_string.hpp"
 #include "admin/output.hpp"
 #include "admin/secrets.hpp"
 #include "admin/subcommands.hpp"
+#include "shared/runtime/connection_string.hpp"
 
 #include <algorithm>
 #include <boost/url/parse.hpp>
@@ -54,8 +54,8 @@ address address_of(const std::string& url) {
 
 std::vector<std::string> doubts_of_values(const runtime::configuration& settings) {
     std::vector<std::string> doubts;
-    const auto database = parse_connection_string(settings.database_url);
-    if (database && value_of(*database, "password") == "devpassword")
+    const auto database = runtime::parse_connection_string(settings.database_url);
+    if (database && runtime::value_of(*database, "password") == "devpassword")
         doubts.emplace_back("DATABASE_URL has the password of development machines, which everyone knows");
     if (settings.mana_service_key == "dev-service-key")
         doubts.emplace_back("MANA_SERVICE_KEY is the one of development machines, which everyone knows");

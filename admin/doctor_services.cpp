@@ -4,6 +4,7 @@
 #include "shared/gate/http_fetch.hpp"
 #include "shared/gate/key_set.hpp"
 
+#include <boost/json/parse.hpp>
 #include <chrono>
 
 namespace mana::admin {
@@ -24,8 +25,16 @@ finding keys_finding(gate::http_client& http, const std::string& url) {
         return {verdict::failed, part, "JWKS_URL answers " + std::to_string(reply->status), to_do};
     const auto keys = gate::parse_jwks(reply->body);
     if (!keys) return {verdict::failed, part, keys.error().reason, to_do};
+    if (keys->empty())
+        return {verdict::failed, part, "JWKS_URL publishes no Ed25519 key: every token is refused",
+                "see the issuer of tokens"};
     const auto number = static_cast<std::int64_t>(keys->size());
     return {verdict::ok, part, count_of(number, "usable key", "usable keys") + " published", {}};
+}
+
+bool is_json_object(const std::string& text) {
+    boost::system::error_code failure;
+    return boost::json::parse(text, failure).is_object();
 }
 
 struct service {
@@ -40,8 +49,12 @@ finding service_finding(gate::http_client& http, const service& asked, const std
     const std::string to_do = "see the service, and " + asked.variable + "; " + asked.without_it;
     if (!reply) return {verdict::failed, asked.part, reply.error().reason, to_do};
     const std::string answer = "answers " + std::to_string(reply->status);
-    // That it knows no such user is an answer too.
-    if (reply->status == 200 || reply->status == 404) return {verdict::ok, asked.part, answer, {}};
+    // That it knows no such user is an answer too, where the service says so and not a proxy before it.
+    if (reply->status == 200 || (reply->status == 404 && is_json_object(reply->body)))
+        return {verdict::ok, asked.part, answer, {}};
+    if (reply->status == 404)
+        return {verdict::warning, asked.part, answer + ", but not as JSON: perhaps no service said it",
+                "see that " + asked.variable + " leads to the service"};
     if (reply->status == 401 || reply->status == 403)
         return {verdict::failed, asked.part, answer + ": it refuses our key", "correct MANA_SERVICE_KEY"};
     return {verdict::failed, asked.part, answer, to_do};

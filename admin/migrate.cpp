@@ -1,6 +1,6 @@
 // migrate: applies the installed migrations, by the role that owns the tables.
-#include "admin/connection_string.hpp"
 #include "admin/subcommands.hpp"
+#include "shared/runtime/connection_string.hpp"
 
 #include <array>
 #include <cerrno>
@@ -22,9 +22,15 @@ void set_variable(const std::string& name, const std::string& value) {
 
 std::string owners_url(const settings_source& source) {
     const char* const url = source.find(variable);
-    if (url != nullptr && *url != '\0') return url;
-    throw std::runtime_error{std::string{variable} +
-                             " is not set: it is the URL of the role that owns the tables"};
+    if (url == nullptr || *url == '\0')
+        throw std::runtime_error{std::string{variable} +
+                                 " is not set: it is the URL of the role that owns the tables"};
+    try {
+        runtime::check_connection_string(url);
+    } catch (const std::invalid_argument& why) {
+        throw std::runtime_error{std::string{variable} + ": its value " + why.what()};
+    }
+    return url;
 }
 
 } // namespace
@@ -32,7 +38,7 @@ std::string owners_url(const settings_source& source) {
 // The arguments of a program can be read by everyone on its host, its environment cannot. So the password
 // goes by PGPASSWORD, and psql is shown the rest.
 int run_migrate(const settings_source& source, const std::string& sql_dir) {
-    const auto options = parse_connection_string(owners_url(source));
+    const auto options = runtime::parse_connection_string(owners_url(source));
     if (!options) throw std::runtime_error{std::string{variable} + " is not a PostgreSQL connection string"};
     for (const auto& option : *options) {
         if (!option.secret) continue;
@@ -41,7 +47,7 @@ int run_migrate(const settings_source& source, const std::string& sql_dir) {
                                      ", which psql could only be told where others can read it"};
         set_variable(option.variable, option.value);
     }
-    set_variable(variable, without_secrets(*options));
+    set_variable(variable, runtime::without_secrets(*options));
     std::cout << "Applying the migrations of " << sql_dir << " as their owner; this writes to the database."
               << std::endl;
     std::string script = sql_dir + "/migrate";

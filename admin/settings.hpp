@@ -28,6 +28,8 @@ class settings_source {
     // A variable as it was set, in the environment (to nothing, too) or else in a file; null where it was
     // not. Valid as long as this.
     [[nodiscard]] const char* find(const char* name) const;
+    // The same without the environment.
+    [[nodiscard]] const char* find_in_files(std::string_view name) const;
     [[nodiscard]] origin origin_of(const char* name) const;
 
     // Throws runtime::configuration_error.
@@ -40,8 +42,6 @@ class settings_source {
   private:
     std::vector<std::string> files_;
     assignments assigned_;
-
-    [[nodiscard]] const char* find_in_files(std::string_view name) const;
 };
 
 // The files to read: what --env-file named, or those of `otherwise` that are there.

@@ -12,6 +12,7 @@
 #include "shared/runtime/listening_socket.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/service_manager.hpp"
+#include "shared/runtime/shown_url.hpp"
 #include "shared/runtime/signals.hpp"
 
 #include <exception>
@@ -36,7 +37,7 @@ void serve(const runtime::configuration& settings) {
                              std::make_unique<mana::gate::key_file>(settings.keys_file, settings.jwks_url)};
     key_count fetch_at_start{keys, counted};
     if (!keys.refresh(mana::gate::key_set::clock::now()))
-        runtime::log::warn("keys_unavailable", {{"url", settings.jwks_url}});
+        runtime::log::warn("keys_unavailable", {{"url", runtime::shown_url(settings.jwks_url)}});
     fetch_at_start.carry_over();
 
     runtime::log::info("started", {{"workers", settings.workers},

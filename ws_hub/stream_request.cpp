@@ -46,8 +46,8 @@ boost::system::result<store::page_request, stream_fault> parse_stream_request(co
     store::page_request wanted;
     wanted.app = head.app;
     wanted.tables = std::move(*tables);
-    wanted.since = sync::parse_since(head.last_event_id.empty() ? query->find("since").value_or("")
-                                                                : head.last_event_id);
+    wanted.since = sync::parse_since(
+        sync::is_readable_since(head.last_event_id) ? head.last_event_id : query->find("since").value_or(""));
     wanted.include_own = query->find("includeOwn") == "true";
     wanted.rows = page_rows;
     wanted.bytes = page_bytes;

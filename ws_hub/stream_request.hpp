@@ -27,7 +27,7 @@ struct stream_fault {
 };
 
 /// The first page of the stream, of at most `page_rows`. Last-Event-ID, which a client that comes back sends,
-/// wins over `since`; neither is the epoch.
+/// wins over `since` where it can be read; neither is the epoch.
 boost::system::result<store::page_request, stream_fault> parse_stream_request(const stream_head& head,
                                                                               int page_rows);
 

@@ -75,8 +75,8 @@ struct http_client::handle {
     }
 
     [[nodiscard]] fetch_error explain(CURLcode failure) const {
-        if (failure == CURLE_WRITE_ERROR) return {"the answer is larger than 1 MB"};
-        return {reason.front() != '\0' ? reason.data() : curl_easy_strerror(failure)};
+        if (failure == CURLE_WRITE_ERROR) return {"the answer is larger than 1 MB", true};
+        return {reason.front() != '\0' ? reason.data() : curl_easy_strerror(failure), false};
     }
 };
 

@@ -23,6 +23,7 @@ struct http_reply {
 // Why a document could not be had: one line for the log, without the URL's query or any header.
 struct fetch_error {
     std::string reason;
+    bool too_large = false; // there was an answer, of more than max_reply_bytes
 };
 
 using fetch_result = boost::system::result<http_reply, fetch_error>;

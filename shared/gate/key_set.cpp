@@ -88,7 +88,6 @@ boost::system::result<key_map, fetch_error> parse_jwks(std::string_view text) {
     if (entries == nullptr) return fetch_error{"not a JWKS: no array \"keys\""};
     key_map keys;
     for (const json::value& entry : *entries) add_key(keys, entry);
-    if (keys.empty()) return fetch_error{"no Ed25519 key in it"};
     return keys;
 }
 
@@ -138,6 +137,24 @@ public_key key_set::find_held(std::string_view kid, clock::time_point now) {
     if (held == keys_.end() || (!fetching_ && due(true, now))) return nullptr;
     ++counts_.hits;
     return held->second;
+}
+
+public_key key_set::renewed(std::string_view kid, const public_key& than, clock::time_point now) {
+    std::unique_lock lock{mutex_};
+    look_around(now);
+    const auto another = [&]() -> public_key {
+        const auto held = keys_.find(kid);
+        return held == keys_.end() || held->second == than ? nullptr : held->second;
+    };
+    auto found = another();
+    if (!found && !fetching_ && due(false, now) && fetch_in_turn(lock, now)) found = another();
+    return found;
+}
+
+bool key_set::may_renew(clock::time_point now) {
+    const std::lock_guard lock{mutex_};
+    look_around(now);
+    return !fetching_ && due(false, now);
 }
 
 bool key_set::refresh(clock::time_point now) {
@@ -194,6 +211,7 @@ bool key_set::fetch_in_turn(std::unique_lock<std::mutex>& lock, clock::time_poin
     ++(fetched ? counts_.fetched : counts_.failed);
     if (fetched) {
         turn->publish(fetched->document);
+        if (fetched->keys.empty()) log::error("jwks_without_keys", {{"withdrawn", keys_.size()}});
         replace_keys(std::move(fetched->keys), now);
     } else { // rare by construction: each attempt is at least seconds after the last one
         log::warn("jwks_refresh_failed", {{"reason", fetched.error().reason}, {"cached", keys_.size()}});

@@ -24,8 +24,8 @@ using public_key = std::shared_ptr<EVP_PKEY>;
 using key_map = std::map<std::string, public_key, std::less<>>; // by kid
 
 // The Ed25519 keys of a JWKS document (RFC 7517, RFC 8037): kty OKP, crv Ed25519, x of 32 bytes, a kid, and
-// no use but signatures. Every other key is skipped; of two with one kid the first counts. A document that is
-// no JWKS, or has no such key, is an error. Pure.
+// no use but signatures. Every other key is skipped, so there may be none; of two with one kid the first
+// counts. A document that is no JWKS is an error. Pure.
 [[nodiscard]] boost::system::result<key_map, fetch_error> parse_jwks(std::string_view text);
 
 // Fetches the document. May block, up to its own time-out; a throw counts as a failure.
@@ -53,10 +53,12 @@ struct key_counts {
 // Thread-safe; the lock is never held while fetching or waiting. A caller waits for a fetch only where it
 // makes that fetch itself, or where its kid is not held while another thread or process fetches.
 //
-// When one of them fetches: for a kid that it does not hold, at most every 5 s; for one that it holds, once
-// the keys are 5 minutes old, and after a failure not again for 30 s, since the old keys go on serving
-// meanwhile. These times count from the fetches of all. A fetched document replaces all keys, in the other
-// processes by their next find() (a withdrawn key stops serving); a failure keeps them all, however old.
+// When one of them fetches: for a kid that it does not hold, or whose key does not match a token's signature,
+// at most every 5 s; for one that it holds, once the keys are 5 minutes old, and after a failure not again
+// for 30 s, since the old keys go on serving meanwhile. These times count from the fetches of all. A fetched
+// document replaces all keys, in the other processes by their next find(): a key that is not in it, or is
+// another one now, stops serving, and so do all where none of our kind is in it. A failure keeps them all,
+// however old.
 class key_set {
   public:
     using clock = std::chrono::steady_clock;
@@ -74,6 +76,14 @@ class key_set {
     // The key, where find() would have it without a fetch of its own and without waiting for another's; else
     // null. Counted as a hit, or not at all.
     [[nodiscard]] public_key find_held(std::string_view kid, clock::time_point now);
+
+    // For a token whose signature `than` does not match: the key of its kid, where that is another one by
+    // now, else null. It fetches as for a kid that is not held, every 5 s at most. Not counted as hit or
+    // miss.
+    [[nodiscard]] public_key renewed(std::string_view kid, const public_key& than, clock::time_point now);
+
+    // Whether renewed() would fetch.
+    [[nodiscard]] bool may_renew(clock::time_point now);
 
     // Fetches now, however short ago anyone did, unless the keys that are shared are not 5 minutes old or
     // another thread or process fetches. For a prefork master, whose children inherit the keys and so can

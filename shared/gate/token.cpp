@@ -3,6 +3,8 @@
 #include "shared/gate/base64url.hpp"
 
 #include <algorithm>
+#include <array>
+#include <boost/algorithm/string/predicate.hpp>
 #include <cmath>
 #include <jwt/jwt.hpp>
 #include <memory>
@@ -41,6 +43,11 @@ std::optional<parts> split(std::string_view token) {
     return all;
 }
 
+// It knows of one `typ` alone; has_usable_type() knows more, and is asked after it.
+bool is_tolerated(const std::error_code& failure) {
+    return !failure || failure == jwt::DecodeErrc::TypMismatch;
+}
+
 // cpp-jwt reports some faults by error code and throws for others (an `alg` or `typ` that is no string, a
 // payload that is no object), so both ways end in "nothing".
 template<typename Part>
@@ -49,7 +56,7 @@ std::optional<json_t> parse(std::string_view encoded) {
         Part part;
         std::error_code failure;
         part.decode(encoded, failure);
-        if (failure || !part.create_json_obj().is_object()) return std::nullopt;
+        if (!is_tolerated(failure) || !part.create_json_obj().is_object()) return std::nullopt;
         return part.create_json_obj();
     } catch (...) {
         return std::nullopt;
@@ -77,13 +84,24 @@ bool is_user_id(const std::string& text) {
            std::none_of(text.begin(), text.end(), is_control);
 }
 
+// The type of a JWT (RFC 7519 §5.1) or of an access token (RFC 9068 §2.1), of which only the latter says what
+// it is for. A media type may go without its "application/", and its case does not count (RFC 7515 §4.1.9).
+bool has_usable_type(const json_t& header) {
+    if (!header.contains("typ")) return true;
+    const std::string* const type = text_of(header, "typ");
+    if (type == nullptr) return false;
+    const auto same = [type](std::string_view allowed) { return boost::algorithm::iequals(*type, allowed); };
+    constexpr std::array usable{"jwt", "at+jwt", "application/jwt", "application/at+jwt"};
+    return std::ranges::any_of(usable, same);
+}
+
 // The kid, or why this header cannot be one of ours.
 boost::system::result<std::string, token_fault> read_header(std::string_view encoded) {
     const auto header = parse<jwt::jwt_header>(encoded);
     if (!header) return token_fault::malformed;
     const std::string* const algorithm = text_of(*header, "alg");
     if (algorithm == nullptr || *algorithm != "EdDSA") return token_fault::wrong_algorithm;
-    if (header->contains("crit")) return token_fault::malformed;
+    if (header->contains("crit") || !has_usable_type(*header)) return token_fault::malformed;
     const std::string* const kid = text_of(*header, "kid");
     if (kid == nullptr || kid->empty()) return token_fault::unknown_key;
     return *kid;
@@ -161,7 +179,8 @@ boost::system::result<unverified, token_fault> read_token(std::string_view token
 }
 
 whole_token_result verify_with(public_key key, unverified token, sys_seconds now) {
-    if (!is_signed_by(key.get(), token.text.signed_text, token.signature)) return token_fault::bad_signature;
+    if (!key || !is_signed_by(key.get(), token.text.signed_text, token.signature))
+        return token_fault::bad_signature;
     auto said = read_claims(token.text.payload, now);
     if (!said) return said.error();
     return verified_token{std::move(said->who), said->starts, std::move(token.kid), std::move(key)};
@@ -227,7 +246,10 @@ whole_token_result verify_whole(std::string_view token, key_set& keys, sys_secon
     auto key = keys.find(read->kid, steady_now);
     if (!key)
         return key.error() == key_fault::unknown ? token_fault::unknown_key : token_fault::keys_unavailable;
-    return verify_with(std::move(*key), std::move(*read), now);
+    auto found = verify_with(*key, *read, now);
+    if (found || found.error() != token_fault::bad_signature) return found;
+    public_key other = keys.renewed(read->kid, *key, steady_now);
+    return verify_with(std::move(other), std::move(*read), now);
 }
 
 token_result verify_token(std::string_view token, key_set& keys, sys_seconds now,
@@ -247,7 +269,10 @@ std::optional<token_result> verify_token_at_once(std::string_view token, key_set
     if (!read) return read.error();
     auto key = keys.find_held(read->kid, steady_now);
     if (!key) return std::nullopt;
-    return who_of(verify_with(std::move(key), std::move(*read), now));
+    auto found = verify_with(std::move(key), std::move(*read), now);
+    if (!found && found.error() == token_fault::bad_signature && keys.may_renew(steady_now))
+        return std::nullopt;
+    return who_of(std::move(found));
 }
 
 } // namespace mana::gate

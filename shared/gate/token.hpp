@@ -55,9 +55,10 @@ using token_result = boost::system::result<identity, token_fault>;
 // another one or no token follows. A view into `authorization`.
 [[nodiscard]] std::optional<std::string_view> bearer_token(std::string_view authorization) noexcept;
 
-// EdDSA with Ed25519 only. A `typ` other than JWT and header members marked critical (RFC 7515 §4.1.11) are
-// refused; what else the header says is ignored. Claims are read only once the signature is known to be good.
-// An empty token is `missing`. May block in keys.find(). Thread-safe. Both times are those of this call.
+// EdDSA with Ed25519 only. A `typ` other than JWT and at+jwt (RFC 9068), each also as a media type and in any
+// case, and header members marked critical (RFC 7515 §4.1.11) are refused; what else the header says is
+// ignored. Claims are read only once the signature is known to be good. An empty token is `missing`. May
+// block in keys.find(). Thread-safe. Both times are those of this call.
 [[nodiscard]] token_result verify_token(std::string_view token, key_set& keys, std::chrono::sys_seconds now,
                                         key_set::clock::time_point steady_now);
 
@@ -80,8 +81,9 @@ using whole_token_result = boost::system::result<verified_token, token_fault>;
 [[nodiscard]] std::optional<token_fault> fault_of_times(const verified_token& token,
                                                         std::chrono::sys_seconds now) noexcept;
 
-// The same as verify_token(), but it never blocks: nothing where keys.find() might have to fetch or wait,
-// since its key is not held or no longer fresh.
+// The same as verify_token(), but it never blocks: nothing where that might have to fetch or wait, since the
+// key is not held or no longer fresh, or its signature does not match and the key may have become another
+// one.
 [[nodiscard]] std::optional<token_result> verify_token_at_once(std::string_view token, key_set& keys,
                                                                std::chrono::sys_seconds now,
                                                                key_set::clock::time_point steady_now);

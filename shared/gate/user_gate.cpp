@@ -16,7 +16,10 @@ namespace {
 namespace json = boost::json;
 using names = std::vector<std::string>;
 
+using outcome = user_answer::outcome;
+
 constexpr std::size_t longest_space = 255;
+constexpr std::string_view unreadable = "an answer that cannot be read";
 
 json::value parse(std::string_view text) {
     boost::system::error_code failure;
@@ -56,6 +59,17 @@ std::optional<names> read_memberships(std::string_view body) {
     return spaces;
 }
 
+/// A user whom billing does not know has nothing to be refused for.
+std::optional<bool> active_in(const user_answer& answer) {
+    if (answer.what == outcome::unknown) return true;
+    return answer.what == outcome::said ? read_active(answer.body) : std::nullopt;
+}
+
+std::optional<names> spaces_in(const user_answer& answer) {
+    if (answer.what == outcome::unknown) return names{};
+    return answer.what == outcome::said ? read_memberships(answer.body) : std::nullopt;
+}
+
 /// Of what lies ahead nobody knows how long ago it was said: PostgreSQL's clock was set back since.
 bool is_fresh(std::chrono::milliseconds age, std::chrono::milliseconds kept) {
     return age >= age.zero() && age < kept;
@@ -79,12 +93,7 @@ bool user_gate::may_sync(const std::string& user, store::database& tables, store
         ++counts_.billing.hits;
         return *entry.active;
     }
-    const auto active = ask_billing(user);
-    if (!active) return true;
-    entry.active = active;
-    entry.active_until = clock::now() + settings_.kept;
-    tables.run(until, [&](store::connection& on) { store::keep_sync_active(on, user, *active, until); });
-    return *active;
+    return ask_billing(user, entry, tables, until);
 }
 
 std::optional<names> user_gate::spaces_of(const std::string& user, store::database& tables,
@@ -109,10 +118,10 @@ std::optional<names> user_gate::spaces_of(const std::string& user, store::databa
 
 std::optional<names> user_gate::look_up_spaces(const std::string& user, store::database& tables,
                                                store::deadline until) {
-    auto found = ask_memberships(user);
+    known& entry = entry_of(user);
+    auto found = ask_memberships(user, entry);
     if (!found) return std::nullopt;
     if (found->size() > settings_.spaces_at_most) found->resize(settings_.spaces_at_most);
-    known& entry = entry_of(user);
     entry.spaces = found;
     entry.spaces_until = clock::now() + settings_.kept;
     tables.run(until, [&](store::connection& on) { store::keep_spaces(on, user, *found, until); });
@@ -152,22 +161,33 @@ store::user_standing user_gate::read_standing(const std::string& user, known& en
     return last;
 }
 
-std::optional<bool> user_gate::ask_billing(const std::string& user) {
+/// What is no answer lets the user in, and is not asked for again at once; no other process hears of it.
+bool user_gate::ask_billing(const std::string& user, known& entry, store::database& tables,
+                            store::deadline until) {
     const auto now = clock::now();
-    const auto body = billing_.ask("/api/v1/internal/sync/status/" + path_segment(user), now);
-    const auto active = body ? read_active(*body) : std::nullopt;
-    if (body && !active) billing_.failed("an answer that cannot be read", now);
+    const auto answer = billing_.ask("/api/v1/internal/sync/status/" + path_segment(user), now);
+    const auto active = active_in(answer);
     ++(active ? counts_.billing.asked : counts_.billing.failed);
-    return active;
+    if (!active && answer.what == outcome::away) return true;
+    if (!active && answer.what == outcome::said) billing_.unusable(unreadable, now);
+    entry.active = active.value_or(true);
+    entry.active_until = clock::now() + (active ? settings_.kept : user_service::pause);
+    if (active)
+        tables.run(until, [&](store::connection& on) { store::keep_sync_active(on, user, *active, until); });
+    return *entry.active;
 }
 
-std::optional<names> user_gate::ask_memberships(const std::string& user) {
+std::optional<names> user_gate::ask_memberships(const std::string& user, known& entry) {
     const auto now = clock::now();
-    const auto body = memberships_->ask("/api/v1/internal/users/" + path_segment(user) + "/memberships", now);
-    auto spaces = body ? read_memberships(*body) : std::nullopt;
-    if (body && !spaces) memberships_->failed("an answer that cannot be read", now);
+    if (now < entry.spaces_asked_from) return std::nullopt;
+    const auto answer =
+        memberships_->ask("/api/v1/internal/users/" + path_segment(user) + "/memberships", now);
+    auto spaces = spaces_in(answer);
     ++(spaces ? counts_.memberships.asked : counts_.memberships.failed);
-    return spaces;
+    if (spaces || answer.what == outcome::away) return spaces;
+    if (answer.what == outcome::said) memberships_->unusable(unreadable, now);
+    entry.spaces_asked_from = now + user_service::pause;
+    return std::nullopt;
 }
 
 } // namespace mana::gate

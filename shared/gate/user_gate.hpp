@@ -49,17 +49,20 @@ class user_gate {
         return store::user_standing_statements();
     }
 
-    // False only where billing says so: while it cannot be asked, everyone may.
+    // False only where billing says so. A user whom it does not know may sync, and so may everyone while it
+    // cannot be asked.
     bool may_sync(const std::string& user, store::database& tables, store::deadline until);
 
     [[nodiscard]] bool spaces_shared() const { return memberships_.has_value(); }
 
-    // The spaces that the user is a member of, sorted. Nothing where that is not known: memberships cannot be
-    // asked, and the last that was heard is too old.
+    // The spaces that the user is a member of, sorted: none where memberships know no such user. Nothing
+    // where that is not known: memberships cannot be asked, or say nothing usable about this user, and the
+    // last that was heard is too old.
     std::optional<std::vector<std::string>> spaces_of(const std::string& user, store::database& tables,
                                                       store::deadline until);
 
-    // The same by a look-up that begins now. Nothing where memberships cannot be asked.
+    // The same by a look-up that begins now. Nothing where memberships cannot be asked, or said nothing
+    // usable about this user a moment ago.
     std::optional<std::vector<std::string>> look_up_spaces(const std::string& user, store::database& tables,
                                                            store::deadline until);
 
@@ -71,6 +74,7 @@ class user_gate {
         clock::time_point active_until{};
         std::optional<std::vector<std::string>> spaces;
         clock::time_point spaces_until{};
+        clock::time_point spaces_asked_from{}; // not before, as the last answer was of no use
     };
     static constexpr std::size_t users_at_most = 10'000;
     static constexpr std::size_t first_clean_up = 256; // users
@@ -86,8 +90,8 @@ class user_gate {
     void forget_outdated();
     store::user_standing read_standing(const std::string& user, known& entry, store::database& tables,
                                        store::deadline until);
-    std::optional<bool> ask_billing(const std::string& user);
-    std::optional<std::vector<std::string>> ask_memberships(const std::string& user);
+    bool ask_billing(const std::string& user, known& entry, store::database& tables, store::deadline until);
+    std::optional<std::vector<std::string>> ask_memberships(const std::string& user, known& entry);
 };
 
 } // namespace mana::gate

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "shared/gate/http_fetch.hpp"
+#include "shared/runtime/log.hpp"
 
 #include <chrono>
 #include <optional>
@@ -9,6 +10,19 @@
 #include <string_view>
 
 namespace mana::gate {
+
+// What came of a question about one user. Whatever it is, unless the service is away, it keeps nobody else
+// from being asked for.
+struct user_answer {
+    enum class outcome {
+        said,     // 200
+        unknown,  // 404 or 410 with a JSON object: the service knows no such user
+        unusable, // any other answer; 401 and 403 are about our key, and an error in the log
+        away,     // none within `answers_within`, or 5xx: nobody is asked before `pause` is over
+    };
+    outcome what = outcome::away;
+    std::string body; // of what is said
+};
 
 // Not thread-safe: one a thread, made after fork().
 class user_service {
@@ -20,19 +34,28 @@ class user_service {
     // `name` is what the log calls it. `base_url` has no slash at the end.
     user_service(std::string_view name, std::string base_url, const std::string& service_key);
 
-    // The body that it answers with 200; nothing where it cannot be had: it is away, slow, says another
-    // status, or failed a moment ago. One line is logged when that begins, and one when it is over.
-    std::optional<std::string> ask(const std::string& path, clock::time_point now);
+    // Blocks for `answers_within` at most, and not at all while the service is away. One line is logged when
+    // that begins, and one when it is over.
+    user_answer ask(const std::string& path, clock::time_point now);
 
-    // As if it had failed: the body made no sense.
-    void failed(std::string_view reason, clock::time_point now);
+    // Its answer about one user made no sense: logged, at most once in ten seconds.
+    void unusable(std::string_view reason, clock::time_point now);
 
   private:
     const std::string name_;
     const std::string base_url_;
     const std::string key_header_; // a secret: never logged
     http_client http_;
-    std::optional<clock::time_point> closed_until_; // while it fails
+    std::optional<clock::time_point> away_until_;
+    runtime::log::limiter unknowns_{std::chrono::seconds{60}};
+    runtime::log::limiter refusals_{std::chrono::seconds{60}};
+    runtime::log::limiter oddities_{std::chrono::seconds{10}};
+
+    user_answer read(http_reply reply, clock::time_point now);
+    user_answer away(std::string_view reason, clock::time_point now);
+    void back();
+    void refuses_key(std::string_view reason, clock::time_point now);
+    void knows_no_user(std::string_view reason, clock::time_point now);
 };
 
 } // namespace mana::gate

@@ -1,5 +1,10 @@
 #include "shared/runtime/configuration.hpp"
 
+#include "shared/runtime/connection_string.hpp"
+#include "shared/runtime/host_name.hpp"
+#include "shared/runtime/origins.hpp"
+#include "shared/runtime/redis_address.hpp"
+
 #include <algorithm>
 #include <array>
 #include <boost/url/parse.hpp>
@@ -8,6 +13,7 @@
 #include <cstdlib>
 #include <limits>
 #include <optional>
+#include <stdexcept>
 #include <system_error>
 
 namespace mana::runtime {
@@ -22,6 +28,7 @@ struct bad_value {
     std::string allowed;
 };
 
+// A URL may hold a user, a password or a key, so its value is secret in messages.
 enum class secrecy { open, secret };
 
 struct variable {
@@ -32,10 +39,6 @@ struct variable {
     secrecy shown;
     void (*read)(configuration&, std::string_view text);
 };
-
-bool is_control(char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
 
 bool is_plain(std::string_view text) {
     return std::none_of(text.begin(), text.end(), [](char c) { return is_control(c) || c == ' '; });
@@ -104,7 +107,8 @@ std::string read_http_url(std::string_view text) {
     const bool http =
         url->scheme_id() == boost::urls::scheme::http || url->scheme_id() == boost::urls::scheme::https;
     if (!http) throw bad_value{"has the wrong scheme", allowed};
-    if (url->host().empty()) throw bad_value{"names no host", allowed};
+    if (url->encoded_host().empty()) throw bad_value{"names no host", allowed};
+    if (!is_host(*url)) throw bad_value{"names a host that is none", allowed};
     if (!has_usable_port(*url)) throw bad_value{"has no usable port", allowed};
     return std::string{text};
 }
@@ -119,6 +123,16 @@ std::string read_base_url(std::string_view text) {
     return url;
 }
 
+// What a reader with a form of its own says is wrong, and what this variable may be.
+template<class Read>
+auto read_by(Read read, std::string_view text, const char* allowed) {
+    try {
+        return read(std::string{text});
+    } catch (const std::invalid_argument& why) {
+        throw bad_value{why.what(), allowed};
+    }
+}
+
 std::string read_database_url(std::string_view text) {
     const std::string allowed = "postgresql://user:password@host:port/database, or keyword=value pairs";
     if (std::any_of(text.begin(), text.end(), is_control))
@@ -127,54 +141,17 @@ std::string read_database_url(std::string_view text) {
     const bool is_pairs =
         text.find("://") == std::string_view::npos && text.find('=') != std::string_view::npos;
     if (!is_uri && !is_pairs) throw bad_value{"is not a PostgreSQL connection string", allowed};
+    read_by(check_connection_string, text, allowed.c_str());
     return std::string{text};
 }
 
 std::string read_redis_url(std::string_view text) {
-    const std::string allowed = "redis://[[user]:password@]host[:port][/database] or unix:///path";
-    const auto url = boost::urls::parse_uri(boost::urls::string_view{text.data(), text.size()});
-    if (!url) throw bad_value{"is not a URL", allowed};
-    if (url->scheme() == "unix") {
-        if (!url->host().empty() || url->path().size() < 2)
-            throw bad_value{"names no absolute path", allowed};
-        return std::string{text};
-    }
-    if (url->scheme() == "rediss") throw bad_value{"asks for TLS, which is not supported", allowed};
-    if (url->scheme() != "redis") throw bad_value{"has the wrong scheme", allowed};
-    if (url->host().empty()) throw bad_value{"names no host", allowed};
-    if (!has_usable_port(*url)) throw bad_value{"has no usable port", allowed};
+    read_by(parse_redis_url, text, "redis://[[user]:password@]host[:port][/database] or unix:///path");
     return std::string{text};
-}
-
-// Origins are compared byte by byte with what browsers send, so a form that no browser sends is refused
-// rather than never matched.
-std::string read_origin(std::string_view text) {
-    const std::string allowed = "scheme://host[:port], separated by commas";
-    if (text == "*") throw bad_value{"allows every origin, which browsers refuse with credentials", allowed};
-    const auto url = boost::urls::parse_uri(boost::urls::string_view{text.data(), text.size()});
-    if (!url || url->host().empty() || !has_usable_port(*url))
-        throw bad_value{"has an entry that is not an origin", allowed};
-    if (!url->path().empty() || url->has_query() || url->has_fragment() || url->has_userinfo())
-        throw bad_value{"has an entry with more than scheme, host and port (a slash at the end counts)",
-                        allowed};
-    return std::string{text};
-}
-
-std::string_view trimmed(std::string_view text) {
-    const auto first = text.find_first_not_of(' ');
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 
 std::vector<std::string> read_origins(std::string_view text) {
-    std::vector<std::string> origins;
-    while (true) {
-        const auto comma = std::min(text.find(','), text.size());
-        const std::string_view entry = trimmed(text.substr(0, comma));
-        if (!entry.empty()) origins.push_back(read_origin(entry));
-        if (comma == text.size()) return origins;
-        text.remove_prefix(comma + 1);
-    }
+    return read_by(parse_origins, text, "scheme://host[:port], separated by commas");
 }
 
 std::string read_service_key(std::string_view text) {
@@ -225,13 +202,13 @@ const std::array variables{
              "PostgreSQL, directly or through PgBouncer", secrecy::secret,
              [](configuration& c, std::string_view text) { c.database_url = read_database_url(text); }},
     variable{"JWKS_URL", "URL", "http://localhost:3001/api/auth/jwks",
-             "Where the public keys of tokens are published", secrecy::open,
+             "Where the public keys of tokens are published", secrecy::secret,
              [](configuration& c, std::string_view text) { c.jwks_url = read_http_url(text); }},
     variable{"CORS_ORIGINS", "list", "http://localhost:5173,http://localhost:5188",
              "Origins of web apps that may call, separated by commas", secrecy::open,
              [](configuration& c, std::string_view text) { c.cors_origins = read_origins(text); }},
     variable{"MANA_CREDITS_URL", "URL", "http://localhost:3061",
-             "Billing service that says whether sync is active", secrecy::open,
+             "Billing service that says whether sync is active", secrecy::secret,
              [](configuration& c, std::string_view text) { c.mana_credits_url = read_base_url(text); }},
     variable{"MANA_SERVICE_KEY", "secret", "dev-service-key",
              "Sent as X-Service-Key to billing and memberships", secrecy::secret,
@@ -240,7 +217,7 @@ const std::array variables{
              "Redis for notifications: redis://[[user]:password@]host[:port][/database] or unix:///path",
              secrecy::secret,
              [](configuration& c, std::string_view text) { c.redis_url = read_redis_url(text); }},
-    variable{"MANA_AUTH_URL", "URL", "", "Membership service; empty turns shared spaces off", secrecy::open,
+    variable{"MANA_AUTH_URL", "URL", "", "Membership service; empty turns shared spaces off", secrecy::secret,
              [](configuration& c, std::string_view text) {
                  c.mana_auth_url = text.empty() ? std::string{} : read_base_url(text);
              }},
@@ -335,8 +312,9 @@ std::string shown(std::string_view value) {
 }
 
 std::string explain(const variable& entry, std::string_view value, const bad_value& why) {
+    const bool is_open = entry.shown == secrecy::open && value.find('@') == std::string_view::npos;
     std::string line = entry.name;
-    line += entry.shown == secrecy::open ? ": " + shown(value) + ' ' : ": its value ";
+    line += is_open ? ": " + shown(value) + ' ' : ": its value ";
     return line + why.what + "; allowed: " + why.allowed;
 }
 

@@ -18,15 +18,16 @@
 namespace mana::runtime {
 
 // Filled by load_configuration and constant from then on: hold it as `const configuration`.
-// It holds secrets (database_url, redis_url, mana_service_key): never log or print those three.
+// It holds secrets (database_url, redis_url, mana_service_key): never log or print those three; of the other
+// URLs only what shown_url() leaves.
 struct configuration {
     std::uint16_t port = 0;                // where nginx listens; the programs themselves do not
     std::string database_url;              // libpq connection URI or keyword=value string
     std::string jwks_url;                  // http(s)
-    std::vector<std::string> cors_origins; // each exactly as a browser sends Origin
+    std::vector<std::string> cors_origins; // each exactly as a browser sends Origin, once
     std::string mana_credits_url;          // http(s), without a slash at the end
     std::string mana_service_key;          // fit for a header: printable ASCII
-    std::string redis_url;                 // redis://… or unix:///path
+    std::string redis_url;                 // parse_redis_url() reads it without a fault
     std::string mana_auth_url; // http(s), without a slash at the end; empty: shared spaces are off
     std::chrono::milliseconds gate_cache{};
     std::chrono::milliseconds max_clock_skew{};

@@ -1,14 +1,10 @@
 #include "shared/store/redis.hpp"
 
 #include <algorithm>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
 #include <cerrno>
-#include <charconv>
 #include <hiredis/hiredis.h>
 #include <optional>
 #include <poll.h>
-#include <stdexcept>
 #include <sys/time.h>
 #include <vector>
 
@@ -17,44 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
-
-std::optional<int> whole_number(std::string_view text, int least, int most) {
-    int number = 0;
-    const char* const end = text.data() + text.size();
-    const auto [stop, failure] = std::from_chars(text.data(), end, number);
-    if (failure != std::errc{} || stop != end || number < least || number > most) return std::nullopt;
-    return number;
-}
-
-redis_address unix_address(const boost::urls::url_view& url) {
-    redis_address where;
-    where.path = url.path();
-    if (!url.host().empty() || where.path.size() < 2)
-        throw std::invalid_argument{"the Redis URL names no absolute path of a socket"};
-    return where;
-}
-
-redis_address tcp_address(const boost::urls::url_view& url) {
-    redis_address where;
-    where.host = url.host_address(); // an IPv6 address without its brackets
-    where.user = url.user();
-    where.password = url.password();
-    if (where.host.empty()) throw std::invalid_argument{"the Redis URL names no host"};
-    if (!where.user.empty() && where.password.empty())
-        throw std::invalid_argument{"the Redis URL names a user without a password"};
-    if (url.has_port()) {
-        const auto port = whole_number({url.port().data(), url.port().size()}, 1, 65535);
-        if (!port) throw std::invalid_argument{"the Redis URL has no usable port"};
-        where.port = *port;
-    }
-    const std::string path = url.path();
-    if (path.size() > 1) {
-        const auto database = whole_number(std::string_view{path}.substr(1), 0, 1'000'000);
-        if (!database) throw std::invalid_argument{"the Redis URL's database is no number"};
-        where.database = *database;
-    }
-    return where;
-}
 
 timeval to_timeval(milliseconds span) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span);
@@ -109,14 +67,6 @@ bool wait_readable(const redisContext& on, steady_clock::time_point until, int w
 }
 
 } // namespace
-
-redis_address parse_redis_url(const std::string& url) {
-    const auto parsed = boost::urls::parse_uri(url);
-    if (!parsed) throw std::invalid_argument{"the Redis URL is not a URL"};
-    if (parsed->scheme() == "unix") return unix_address(*parsed);
-    if (parsed->scheme() == "redis") return tcp_address(*parsed);
-    throw std::invalid_argument{"the Redis URL begins neither with redis:// nor with unix://"};
-}
 
 void free_redis::operator()(redisContext* context) const noexcept {
     redisFree(context);

@@ -4,6 +4,8 @@
 // Not thread-safe: one thread owns a connection. hiredis writes with write(): the process ignores SIGPIPE.
 #pragma once
 
+#include "shared/runtime/redis_address.hpp"
+
 #include <boost/system/result.hpp>
 
 #include <chrono>
@@ -17,19 +19,8 @@ struct redisReply;
 
 namespace mana::store {
 
-/// Where Redis is. Holds the password: never log one.
-struct redis_address {
-    std::string host; ///< empty: a unix socket
-    int port = 6379;
-    std::string path;
-    std::string user; ///< of an access control list; empty: Redis' default user
-    std::string password;
-    int database = 0;
-};
-
-/// `url`: redis://[[user]:password@]host[:port][/database] or unix:///path, percent-encoded where needed.
-/// Throws std::invalid_argument with one line, which never holds the url.
-redis_address parse_redis_url(const std::string& url);
+using runtime::parse_redis_url;
+using runtime::redis_address;
 
 struct free_redis {
     void operator()(redisContext* context) const noexcept;

@@ -29,6 +29,10 @@ cursor parse_since(std::string_view text) {
     return read;
 }
 
+bool is_readable_since(std::string_view text) {
+    return split_rfc3339(text).has_value();
+}
+
 std::string to_text(const cursor& held) {
     const auto second = std::chrono::floor<std::chrono::seconds>(held.at);
     const auto micros = (held.at - second).count();

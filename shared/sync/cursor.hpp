@@ -22,6 +22,9 @@ struct cursor {
 /// clock, and is read 10 s earlier; an unreadable or empty one is the epoch.
 cursor parse_since(std::string_view text);
 
+/// Whether parse_since() would read it; any RFC 3339 text is readable.
+bool is_readable_since(std::string_view text);
+
 /// "2026-01-31T09:00:00.123456Z"; texts sort as positions.
 std::string to_text(const cursor& held);
 

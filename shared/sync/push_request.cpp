@@ -78,8 +78,10 @@ std::optional<instant> read_time(const json_value* value, const std::string& whe
     const auto* text = value->as_string();
     if (text != nullptr && text->empty()) return std::nullopt;
     const auto time = text != nullptr ? parse_claim(*text) : std::nullopt;
-    if (!time) throw refused_alone{"malformed_time", where + " is not an RFC 3339 time"};
-    return time;
+    if (time) return time;
+    const bool is_time = text != nullptr && split_rfc3339(*text);
+    throw refused_alone{"malformed_time", where + (is_time ? " is not within the years 0 to 9998"
+                                                           : " is not an RFC 3339 time")};
 }
 
 std::optional<instant> usable_time(const json_object& data, std::string_view key) {

@@ -48,6 +48,38 @@ TEST(check_config, names_the_bad_variable_in_one_line) {
     EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1);
 }
 
+TEST(check_config, refuses_what_would_stop_the_services) {
+    const scratch folder;
+    const auto file = folder.write("env", "");
+    const std::vector<std::pair<std::string, std::string>> bad{
+        {"REDIS_URL", "redis://cache/hush"},
+        {"REDIS_URL", "redis://me:12/hush@cache"},
+        {"REDIS_URL", "redis://:hush@a,b"},
+        {"REDIS_URL", "redis://cache?password=hush"},
+        {"DATABASE_URL", "postgresql://mana:12/hush@db/x"},
+        {"DATABASE_URL", "postgresql://mana:p@hush@db/x"},
+        {"DATABASE_URL", "host=db hush"},
+        {"JWKS_URL", "http://ann:hush@a,b/"},
+        {"CORS_ORIGINS", "https://*.example.org"}};
+    for (const auto& [name, value] : bad) {
+        const auto done = check(file, {{name, value}});
+        EXPECT_EQ(done.status, 1) << value;
+        EXPECT_EQ(done.out, "") << value;
+        EXPECT_THAT(done.err, StartsWith("mana-sync-admin: " + name + ": ")) << value;
+        EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+        EXPECT_THAT(done.err, Not(HasSubstr("hush")));
+    }
+}
+
+TEST(check_config, shows_no_part_of_a_password_that_stands_where_none_is_expected) {
+    const scratch folder;
+    const auto done = check(folder.write("env", ""), {{"JWKS_URL", "https://ann:12/hush@keys/jwks"},
+                                                      {"MANA_CREDITS_URL", "http://ann:hush@credits"},
+                                                      {"MANA_AUTH_URL", "http://auth/hush@me"}});
+    EXPECT_EQ(done.status, 0) << done.err;
+    EXPECT_THAT(done.out + done.err, Not(HasSubstr("hush")));
+}
+
 TEST(check_config, warns_of_what_belongs_on_a_development_machine) {
     const scratch folder;
     const auto file = folder.write("env", "WROKERS=3\nMIGRATE_DATABASE_URL=postgresql://o@db/x\n");
@@ -117,6 +149,17 @@ TEST(migrate, shows_the_password_to_nobody) {
         EXPECT_THAT(done.out, HasSubstr("secret=hu sh\n"));
         EXPECT_EQ(done.out.find("hu sh"), done.out.rfind("hu sh"))
             << "it stands in the url too: " << done.out;
+    }
+}
+
+TEST(migrate, tells_no_part_of_a_bad_url) {
+    for (const char* const url : {"postgresql://o:12/hush@db/x", "postgresql://o:p@hush@db/x", "host=db hush",
+                                  "postgresql://o:hu%sh@db/x"}) {
+        const auto done = run_admin({"migrate"}, {{"MIGRATE_DATABASE_URL", url}});
+        EXPECT_EQ(done.status, 1);
+        EXPECT_THAT(done.err, StartsWith("mana-sync-admin: MIGRATE_DATABASE_URL: its value "));
+        EXPECT_THAT(done.out + done.err, Not(HasSubstr("hush")));
+        EXPECT_THAT(done.out + done.err, Not(HasSubstr("sh@db")));
     }
 }
 

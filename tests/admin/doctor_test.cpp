@@ -2,6 +2,7 @@
 #include "tests/admin/admin_program.hpp"
 #include "tests/end_to_end/device.hpp"
 #include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/http_client.hpp"
 #include "tests/end_to_end/own_parts.hpp"
 
 #include <gmock/gmock.h>
@@ -106,6 +107,17 @@ TEST(doctor, tells_of_a_service_key_that_is_refused) {
     EXPECT_EQ(done.status, 1);
     EXPECT_THAT(line_about("billing", done.out), HasSubstr("correct MANA_SERVICE_KEY"));
     EXPECT_THAT(line_about("memberships", done.out), HasSubstr("correct MANA_SERVICE_KEY"));
+}
+
+TEST(doctor, doubts_that_a_404_which_is_no_json_comes_from_the_service) {
+    end_to_end::http_client identity{stack("MANA_TEST_IDENTITY_URL")};
+    identity.post("/control", R"({"fail_user":{"billing":{"mana-sync-admin-doctor":"no route"}}})");
+    const auto of_a_proxy = run_admin({"doctor"});
+    identity.post("/control", R"({"fail_user":{"billing":{"mana-sync-admin-doctor":404}}})");
+    const auto of_the_service = run_admin({"doctor"});
+    identity.post("/control", R"({"fail_user":{"billing":{}}})");
+    EXPECT_THAT(line_about("billing", of_a_proxy.out), StartsWith("warning"));
+    EXPECT_THAT(line_about("billing", of_the_service.out), StartsWith("ok "));
 }
 
 TEST(doctor, goes_on_where_nginx_or_a_socket_is_away) {

@@ -76,7 +76,11 @@ TEST(secrets, are_masked_in_every_form_of_a_database_url) {
 TEST(secrets, are_masked_in_urls_and_keys) {
     EXPECT_EQ(masked("REDIS_URL", "redis://me:hush@cache:6379/2"), "redis://me:***@cache:6379/2");
     EXPECT_EQ(masked("JWKS_URL", "https://hush@keys/"), "https://***@keys/");
-    EXPECT_EQ(masked("JWKS_URL", "https://keys/jwks?x=1"), "https://keys/jwks?x=1");
+    EXPECT_EQ(masked("JWKS_URL", "https://keys/jwks?key=hush#hush"), "https://keys/jwks?***");
+    EXPECT_EQ(masked("JWKS_URL", "https://ann:12/hush@keys/jwks"),
+              "***"); // a / that should have been escaped
+    EXPECT_EQ(masked("JWKS_URL", "https://ann:hush@keys/@me"), "***");
+    EXPECT_EQ(masked("JWKS_URL", "https://keys/jwks"), "https://keys/jwks");
     EXPECT_EQ(masked("MANA_SERVICE_KEY", "hush"), "***");
     EXPECT_EQ(masked("KEYS_FILE", "/run/mana-sync/keys.json"), "/run/mana-sync/keys.json");
     EXPECT_EQ(masked("MANA_AUTH_URL", ""), "");

@@ -13,6 +13,7 @@
 #include <libpq-fe.h>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace mana::end_to_end {
 namespace {
@@ -39,6 +40,10 @@ class services {
         const auto counts = http_.get("/control/counts").json();
         const auto* found = counts.as_object().if_contains(path);
         return found == nullptr ? 0 : found->to_number<std::int64_t>();
+    }
+    // `part` answers so about this user alone: see identity.py.
+    void fail_for(const std::string& user, const std::string& part, const json::value& how) {
+        set({{"fail_user", {{part, {{user, how}}}}}});
     }
     void reset() { set({{"reset", true}}); }
 
@@ -205,12 +210,14 @@ class failing_services : public testing::Test {
     }
     void TearDown() override { around.reset(); }
 
-    fastcgi_reply push(const json::array& changes) {
-        return ask(settings["WORKER_SOCKET"], "POST", "/sync/todo", token_of(user),
+    fastcgi_reply push(const json::array& changes) { return push_of(user, changes); }
+    fastcgi_reply push_of(const std::string& whose, const json::array& changes) {
+        return ask(settings["WORKER_SOCKET"], "POST", "/sync/todo", token_of(whose),
                    json::serialize(json::object{{"since", ""}, {"changes", changes}}));
     }
-    fastcgi_reply pull(const std::string& since) {
-        return ask(settings["WORKER_SOCKET"], "GET", "/sync/todo/pull", token_of(user), "",
+    fastcgi_reply pull(const std::string& since) { return pull_of(user, since); }
+    fastcgi_reply pull_of(const std::string& whose, const std::string& since) {
+        return ask(settings["WORKER_SOCKET"], "GET", "/sync/todo/pull", token_of(whose), "",
                    {{"QUERY_STRING", "collection=tasks&since=" + since}});
     }
 
@@ -351,9 +358,122 @@ TEST_F(failing_services, answers_that_make_no_sense_count_as_none) {
     worker_process worker{folder, settings};
     ASSERT_TRUE(worker.await_ready());
     EXPECT_EQ(push({insert_of("t1", {{"n", 1}}, now)}).status, 200);
-    EXPECT_TRUE(worker.logs("event=service_down service=billing"));
-    EXPECT_TRUE(worker.logs("event=service_down service=memberships"));
+    EXPECT_TRUE(worker.logs("event=service_answer_unusable service=billing"));
+    EXPECT_TRUE(worker.logs("event=service_answer_unusable service=memberships"));
     EXPECT_FALSE(worker.logs("dev-service-key"));
+}
+
+// What a service can say about one user that is no answer.
+const std::vector<json::value> odd_answers{400, 401, 403, 404, 410, 429, 302, "garbage", "large", "no route"};
+
+TEST_F(failing_services, what_billing_says_of_one_user_lets_nobody_else_in) {
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    for (const auto& odd : odd_answers) {
+        const auto odd_user = fresh("odd");
+        const auto debtor = fresh("debtor");
+        around.fail_for(odd_user, "billing", odd);
+        around.deactivate(debtor);
+        EXPECT_EQ(pull_of(odd_user, "").status, 200) << odd;
+        EXPECT_EQ(pull_of(debtor, "").status, 402) << odd;
+    }
+    EXPECT_FALSE(worker.logs("event=service_down"));
+}
+
+TEST_F(failing_services, what_memberships_say_of_one_user_hides_nobody_elses_spaces) {
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    const std::string since = "2026-01-01T00:00:00.000000Z";
+    for (const auto& odd : odd_answers) {
+        const auto odd_user = fresh("odd");
+        around.fail_for(odd_user, "memberships", odd);
+        EXPECT_EQ(pull_of(odd_user, "").status, 200) << odd;
+        const auto other = fresh("other");
+        ASSERT_EQ(push_of(other, {insert_of("t1", {{"n", 1}}, now)}).status, 200);
+        const auto answer = json::parse(pull_of(other, since).body);
+        EXPECT_NE(synced_until(answer), since) << "memberships are not known, after " << odd;
+    }
+    EXPECT_FALSE(worker.logs("event=service_down"));
+}
+
+TEST_F(failing_services, a_user_whom_billing_does_not_know_may_sync_and_is_asked_for_once) {
+    around.fail_for(user, "billing", 404);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(pull("").status, 200);
+    EXPECT_EQ(around.asked(billing_path(user)), 1);
+    EXPECT_TRUE(worker.logs("event=service_knows_no_user service=billing"));
+}
+
+TEST_F(failing_services, a_user_whom_memberships_do_not_know_is_in_no_space) {
+    around.fail_for(user, "memberships", 404);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({insert_of("t0", {{"n", 1}}, now)}).status, 200);
+    const std::string since = "2026-01-01T00:00:00.000000Z";
+    EXPECT_NE(synced_until(json::parse(pull(since).body)), since) << "that is known, so the cursor moves";
+    EXPECT_EQ(around.asked(memberships_path(user)), 1);
+    const auto answer = json::parse(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).body);
+    EXPECT_EQ(answer.at("rejected").at(0).at("code"), "not_a_member");
+}
+
+TEST_F(failing_services, a_404_of_a_proxy_takes_no_space_away) {
+    settings["GATE_CACHE"] = "1s";
+    around.join(user, {space});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 200);
+    around.fail_for(user, "memberships", "no route");
+    ASSERT_TRUE(await([&] {
+        return server_changes(json::parse(pull("").body)).size() == 1 &&
+               worker.logs("event=service_answer_unusable service=memberships");
+    }));
+    const auto answer = json::parse(push({in_space(update_of("t1", "n", 2, time_from_now()), space)}).body);
+    EXPECT_FALSE(answer.as_object().contains("rejected"));
+}
+
+TEST_F(failing_services, a_404_of_a_proxy_is_no_answer_of_billing_either) {
+    around.fail_for(user, "billing", "no route");
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 200);
+    EXPECT_TRUE(worker.logs("level=warn event=service_answer_unusable service=billing"));
+    EXPECT_FALSE(worker.logs("event=service_knows_no_user"));
+    around.fail_for(user, "billing", nullptr); // what was no answer is not handed on to other processes
+    around.deactivate(user);
+    settings["WORKER_SOCKET"] = folder.file("other.sock");
+    settings["WORKER_METRICS"] = folder.file("other.metrics");
+    worker_process second{folder, settings};
+    ASSERT_TRUE(second.await_ready());
+    EXPECT_EQ(pull("").status, 402);
+}
+
+TEST_F(failing_services, a_refused_service_key_lets_everyone_in_and_is_told_as_an_error) {
+    settings["MANA_SERVICE_KEY"] = "not-the-key";
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    around.deactivate(user);
+    EXPECT_EQ(pull("").status, 200);
+    EXPECT_EQ(pull_of(fresh("other"), "").status, 200);
+    for (const char* const service : {"billing", "memberships"})
+        EXPECT_TRUE(worker.logs("level=error event=service_refuses_key service=" + std::string{service} +
+                                " reason=\"status 401\" variable=MANA_SERVICE_KEY"))
+            << worker.log();
+    EXPECT_FALSE(worker.logs("not-the-key"));
+    EXPECT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 503)
+        << "whether it is the caller's space is not known";
+}
+
+TEST_F(failing_services, whoever_is_asked_for_too_often_is_not_asked_for_again_at_once) {
+    around.fail_for(user, "billing", 429);
+    around.fail_for(user, "memberships", 429);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    const auto began = clock::now();
+    for (int i = 0; i < 10; ++i) EXPECT_EQ(pull("").status, 200);
+    ASSERT_LT(clock::now() - began, 4s) << "too slow for what is asked here";
+    EXPECT_EQ(around.asked(billing_path(user)), 1);
+    EXPECT_EQ(around.asked(memberships_path(user)), 1);
 }
 
 } // namespace

@@ -264,5 +264,46 @@ TEST_F(prefork, a_client_that_goes_away_costs_nobody_else) {
     EXPECT_EQ(status_of_any_request(master.socket()), 401);
 }
 
+TEST(setting, a_password_in_a_url_is_in_no_line_of_the_log) {
+    const scratch_folder folder;
+    auto settings = hub_settings(folder);
+    settings["JWKS_URL"] = "http://ann:hush@127.0.0.1:1/jwks?key=hush";
+    settings["MANA_CREDITS_URL"] = settings["MANA_AUTH_URL"] = "http://ann:hush@127.0.0.1:1";
+    settings["REDIS_URL"] = "redis://ann:hush@127.0.0.1:1";
+    settings["DATABASE_URL"] = "postgresql://mana:hush@127.0.0.1:1/x";
+    settings["LOG_LEVEL"] = "debug";
+    worker_process worker{folder, settings};
+    hub_process hub{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_TRUE(worker.logs("event=keys_unavailable")) << worker.log();
+    EXPECT_TRUE(await([&] { return hub.logs("event=hub_started") && hub.logs("event=redis_down"); }))
+        << hub.log();
+    EXPECT_EQ(ask(worker.socket(), "GET", "/sync/todo/pull", token_of(fresh("user")), "").status, 503);
+    for (const auto& said : {worker.log(), hub.log()})
+        EXPECT_EQ(said.find("hush"), std::string::npos) << said;
+}
+
+// Each is one that was once found out only when the setting was used.
+TEST(bad_setting, stops_worker_and_hub_at_the_start_with_one_line_that_names_it) {
+    const std::vector<std::pair<std::string, std::string>> bad{
+        {"REDIS_URL", "redis://localhost/x"},       {"REDIS_URL", "redis://a,b"},
+        {"REDIS_URL", "redis://localhost?db=2"},    {"DATABASE_URL", "postgresql://mana:12/34@db/x"},
+        {"DATABASE_URL", "postgresql://db:port/x"}, {"JWKS_URL", "http://a,b/jwks"},
+        {"CORS_ORIGINS", "https://*.example.org"}};
+    for (const auto& [name, value] : bad) {
+        const scratch_folder folder;
+        auto settings = hub_settings(folder);
+        settings[name] = value;
+        worker_process worker{folder, settings};
+        hub_process hub{folder, settings};
+        EXPECT_EQ(worker.await_end(), 1) << name << '=' << value;
+        EXPECT_EQ(hub.await_end(), 1) << name << '=' << value;
+        for (const auto& said : {worker.log(), hub.log()}) {
+            EXPECT_NE(said.find(": " + name + ": "), std::string::npos) << said;
+            EXPECT_EQ(std::ranges::count(said, '\n'), 1) << said;
+        }
+    }
+}
+
 } // namespace
 } // namespace mana::end_to_end

@@ -510,7 +510,7 @@ const outage_kind outages[] = {
      "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
      {}},
     {"sends_garbage", http_answer("200 OK", "<html>not what you expected"), {}},
-    {"sends_no_keys", http_answer("200 OK", R"({"keys":[]})"), {}},
+    {"sends_no_key_set", http_answer("200 OK", R"({"keys":{}})"), {}},
     {"sends_half_of_it", http_answer("200 OK", other_jwks).substr(0, 120), {}},
     {"sends_too_much", http_answer("200 OK", other_jwks + std::string(2'000'000, ' ')), {}},
     {"speaks_no_http", "SSH-2.0-OpenSSH_9.2\r\n", {}},
@@ -589,6 +589,32 @@ TEST_P(outage_of_issuer, without_any_key_the_answer_is_503) {
 
 INSTANTIATE_TEST_SUITE_P(issuer, outage_of_issuer, ::testing::ValuesIn(outages),
                          [](const auto& kind) { return std::string{kind.param.name}; });
+
+TEST_F(issuer_under_control, a_key_set_without_a_key_of_our_kind_withdraws_them_all) {
+    for (const char* const without :
+         {R"({"keys":[]})", R"({"keys":[{"kty":"RSA","kid":"known","n":"AQAB"}]})"}) {
+        know_the_keys();
+        keys_are(6min);
+        issuer_.answer(http_answer("200 OK", without));
+        worker_process master{folder_, settings_};
+        ASSERT_TRUE(master.await_ready(2));
+        EXPECT_EQ(pull("known").status, 401) << without;
+        EXPECT_TRUE(master.logs("level=error event=jwks_without_keys"));
+        publish_keys();
+        EXPECT_TRUE(await([&] { return pull("known").status == 200; }, between_fetches + 2s)) << without;
+    }
+}
+
+TEST_F(issuer_under_control, a_key_that_has_become_another_one_under_its_kid_serves_no_more) {
+    know_the_keys();
+    keys_are(290s); // within some seconds they are old enough to be fetched again
+    worker_process master{folder_, settings_};
+    ASSERT_TRUE(master.await_ready(2));
+    for (int i = 0; i < 8; ++i) ASSERT_EQ(pull("known").status, 200) << "the workers remember the token";
+    issuer_.answer(http_answer("200 OK", testing::jwks(signing_key{9}.jwk("known"))));
+    EXPECT_TRUE(await([&] { return pull("known").status == 401; }, 20s));
+    for (int i = 0; i < 8; ++i) EXPECT_EQ(pull("known").status, 401);
+}
 
 TEST_F(issuer_under_control, fresh_keys_of_the_file_spare_a_restarted_master_the_fetch) {
     know_the_keys();

@@ -18,6 +18,8 @@ POST /control                                        sets any of:
     "delay":       {part: seconds}                       part is "jwks", "billing" or "memberships"
     "fail":        {part: status | "close" | null}       that status, or the connection closed without an answer
     "garbage":     {part: true|false}                    200 with a body that is not JSON
+    "fail_user":   {part: {user: how}}                   the same for one user alone: a status, "garbage", "large" (200
+                                                         with 1.1 MB) or "no route" (404 as a proxy says it, in HTML)
     "rotate":      true                                  a new key signs from now on; the old ones stay in the set
     "forget":      kid                                   takes a key out of the set
     "reset_counts": true
@@ -109,19 +111,19 @@ class State:
 
     def reset(self):
         self.memberships, self.inactive = {}, {}
-        self.delay, self.fail, self.garbage = {}, {}, {}
+        self.delay, self.fail, self.garbage, self.fail_user = {}, {}, {}, {}
         self.counts.clear()
 
     def describe(self):
         return {'memberships': self.memberships, 'inactive': self.inactive, 'delay': self.delay, 'fail': self.fail,
-                'garbage': self.garbage, 'kids': list(self.ring.keys)}
+                'garbage': self.garbage, 'fail_user': self.fail_user, 'kids': list(self.ring.keys)}
 
     def change(self, wish):
         if wish.get('reset'):
             self.reset()
         if wish.get('reset_counts'):
             self.counts.clear()
-        for name in ('memberships', 'inactive', 'delay', 'fail', 'garbage'):
+        for name in ('memberships', 'inactive', 'delay', 'fail', 'garbage', 'fail_user'):
             getattr(self, name).update(wish.get(name, {}))
         if wish.get('rotate'):
             self.ring.rotate()
@@ -163,10 +165,10 @@ class Handler(BaseHTTPRequestHandler):
             self.give_tokens(query)
         elif url.path.startswith(STATUS_PATH):
             user = urllib.parse.unquote(url.path[len(STATUS_PATH):])
-            self.give_internal('billing', lambda state: {'active': not state.inactive.get(user, False)})
+            self.give_internal('billing', user, lambda state: {'active': not state.inactive.get(user, False)})
         elif url.path.startswith(USERS_PATH) and url.path.endswith('/memberships'):
             user = urllib.parse.unquote(url.path[len(USERS_PATH):-len('/memberships')])
-            self.give_internal('memberships', lambda state: {'memberships': state.memberships.get(user, [])})
+            self.give_internal('memberships', user, lambda state: {'memberships': state.memberships.get(user, [])})
         elif url.path == '/control':
             with self.state.lock:
                 description = self.state.describe()
@@ -195,11 +197,21 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
             self.refuse(400, f'{type(problem).__name__}: {problem}')
 
-    def give_internal(self, part, make):
+    def give_internal(self, part, user, make):
+        with self.state.lock:
+            how = self.state.fail_user.get(part, {}).get(user)
         if self.headers.get('X-Service-Key') != self.service_key:
             self.refuse(401, 'X-Service-Key is missing or wrong')
-        else:
+        elif how is None:
             self.give(part, make)
+        elif how == 'garbage':
+            self.answer(200, '<html>not what you expected')
+        elif how == 'large':
+            self.answer(200, {'active': False, 'memberships': [], 'much': 'x' * 1_100_000})
+        elif how == 'no route':
+            self.answer(404, '<html>no such route', 'text/html')
+        else:
+            self.refuse(how, 'told to refuse this user')
 
     def give(self, part, make):
         """Answers with what make returns, unless a test has asked this part to misbehave."""

@@ -75,6 +75,16 @@ describe('stream', { concurrency: true }, () => {
             await assertRefused(streamPath(), 405, { method: 'POST', headers });
         });
 
+        it('with a Last-Event-ID that is none of ours goes by its since', async (test) => {
+            const user = await newUser();
+            await user.device('phone').pushRecords('tasks', 'before');
+            const first = await StreamClient.open(test, user.token);
+            await first.pagesUntil('before');
+            await user.device('phone').pushRecords('tasks', 'after');
+            const second = await StreamClient.open(test, user.token, { since: first.lastId, lastEventId: '42' });
+            assert.deepEqual(idsOf(changesOf(await second.pagesUntil('after'))), ['after']);
+        });
+
         it('with a since that cannot be read begins at the epoch', async (test) => {
             const user = await newUser();
             await user.device('phone').pushRecords('tasks', 't1');

@@ -257,6 +257,21 @@ describe('WebSocket', { concurrency: true }, () => {
             });
         });
 
+        // As a browser does, the package gives up where none of what it offered was taken (RFC 6455 §4.1).
+        it('that offers subprotocols is answered with none', async (test) => {
+            const offer = SocketClient.open(test, { protocols: ['mana-sync', 'graphql-ws'] });
+            await assert.rejects(offer, { message: 'Server sent no subprotocol' });
+        });
+
+        it('from an origin that was set in another form than browsers send is made', async (test) => {
+            const set = 'HTTPS://App.Example.ORG:443, http://[0:0::1]:80';
+            const hub = await HubProcess.start(test, { CORS_ORIGINS: set });
+            for (const origin of ['https://app.example.org', 'http://[::1]']) {
+                await SocketClient.open(test, { at: hub, origin });
+            }
+            await assert.rejects(SocketClient.open(test, { at: hub, origin: 'https://app.example.org:443' }));
+        });
+
         it('is asked for where there is none', async () => {
             for (const path of ['/ws', '/ws/todo']) {
                 const answer = await ask(path);

@@ -75,9 +75,17 @@ TEST(parse_jwks, lets_the_first_of_two_keys_with_one_kid_count) {
 TEST(parse_jwks, refuses_what_is_no_key_set) {
     for (const std::string& text :
          {std::string{}, std::string{"<html>"}, std::string{"{}"}, std::string{"[]"}, std::string{"null"},
-          std::string{R"({"keys":{}})"}, std::string{R"({"keys":7})"}, jwks(""),
-          jwks(signing_key{1}.jwk("a")) + "x", std::string(100'000, '['), jwks(R"({"kty":"RSA","kid":"a"})")})
+          std::string{R"({"keys":{}})"}, std::string{R"({"keys":7})"}, jwks(signing_key{1}.jwk("a")) + "x",
+          std::string(100'000, '[')})
         EXPECT_FALSE(parse_jwks(text)) << text.substr(0, 80);
+}
+
+TEST(parse_jwks, takes_a_key_set_without_a_key_of_our_kind_for_one) {
+    for (const std::string& text : {jwks(""), jwks(R"({"kty":"RSA","kid":"a"})")}) {
+        const auto keys = parse_jwks(text);
+        ASSERT_TRUE(keys) << text;
+        EXPECT_TRUE(keys->empty()) << text;
+    }
 }
 
 // The cache.
@@ -152,6 +160,31 @@ TEST_F(key_set_test, serves_all_keys_of_a_rotation_until_one_is_withdrawn) {
     EXPECT_TRUE(found("new", 305s));
 }
 
+TEST_F(key_set_test, withdraws_all_keys_when_the_issuer_publishes_none_of_our_kind) {
+    for (const std::string& without_ours : {jwks(""), jwks(R"({"kty":"RSA","kid":"old"})")}) {
+        key_set keys{[this] { return reply_; }};
+        publish("old");
+        ASSERT_TRUE(keys.find("old", start));
+        reply_ = http_reply{200, without_ours};
+        EXPECT_TRUE(keys.find("old", start + 299s));
+        const auto outcome = keys.find("old", start + 300s);
+        ASSERT_FALSE(outcome) << without_ours;
+        EXPECT_EQ(outcome.error(), key_fault::unknown) << "nobody waits for keys that were withdrawn";
+        publish("new");
+        EXPECT_TRUE(keys.find("new", start + 305s));
+    }
+}
+
+TEST_F(key_set_test, replaces_a_key_by_another_one_of_its_kid) {
+    const auto old = keys_.find("old", start);
+    ASSERT_TRUE(old);
+    reply_ = http_reply{200, jwks(signing_key{2}.jwk("old"))};
+    EXPECT_EQ(*keys_.find("old", start + 299s), *old);
+    const auto renewed = keys_.find("old", start + 300s);
+    ASSERT_TRUE(renewed);
+    EXPECT_EQ(EVP_PKEY_eq(renewed->get(), old->get()), 0);
+}
+
 TEST_F(key_set_test, fetches_for_unknown_kids_at_most_every_five_seconds) {
     EXPECT_TRUE(found("old", 0s));
     for (int i = 0; i < 50; ++i) EXPECT_EQ(fault("guess" + std::to_string(i), 100ms * i), key_fault::unknown);
@@ -178,7 +211,7 @@ TEST_F(key_set_test, tries_a_dead_issuer_rarely_while_old_keys_serve) {
 TEST_F(key_set_test, keeps_its_keys_when_the_document_is_garbage) {
     EXPECT_TRUE(found("old", 0s));
     for (const fetch_result& garbage :
-         {fetch_result{http_reply{200, "<html>"}}, fetch_result{http_reply{200, jwks("")}},
+         {fetch_result{http_reply{200, "<html>"}}, fetch_result{http_reply{200, R"({"keys":{}})"}},
           fetch_result{http_reply{500, jwks(signing_key{1}.jwk("new"))}}}) {
         reply_ = garbage;
         EXPECT_TRUE(found("old", 1h * ++fetches_));
@@ -432,6 +465,18 @@ TEST_F(processes_of_one_host, one_goes_on_where_the_fetch_of_another_brought_not
     pass(5s);
     EXPECT_TRUE(finds(one_, "new"));
     EXPECT_EQ(fetches_, 2);
+}
+
+TEST_F(processes_of_one_host, a_key_set_without_keys_withdraws_them_everywhere) {
+    EXPECT_TRUE(finds(one_, "old"));
+    EXPECT_TRUE(finds(other_, "old"));
+    reply_ = http_reply{200, jwks("")};
+    pass(300s);
+    EXPECT_FALSE(finds(one_, "old"));
+    EXPECT_FALSE(finds(other_, "old"));
+    EXPECT_EQ(fetches_, 2);
+    EXPECT_EQ(make_process()->find("old", host_.now).error(), key_fault::unknown)
+        << "one that starts knows that they were withdrawn";
 }
 
 TEST_F(processes_of_one_host, what_is_no_key_set_replaces_nothing) {

@@ -18,6 +18,7 @@ static void PrintTo(token_fault fault, std::ostream* out) {
 
 namespace {
 
+using namespace std::chrono_literals;
 using testing::base64url;
 using testing::hs256_token;
 using testing::make_token;
@@ -67,6 +68,26 @@ TEST_F(token_test, accepts_a_good_token_and_says_who_and_until_when) {
 TEST_F(token_test, accepts_a_token_without_typ_and_with_members_it_does_not_know) {
     EXPECT_TRUE(verify(R"({"alg":"EdDSA","kid":"main","x":[1]})",
                        claims("1800000600", R"(,"role":"admin","aud":["a"])")));
+}
+
+TEST_F(token_test, accepts_the_types_of_jwts_and_access_tokens_as_media_types_and_in_any_case) {
+    for (const std::string_view type : {"JWT", "jwt", "Jwt", "at+jwt", "AT+JWT", "application/jwt",
+                                        "application/at+jwt", "Application/AT+JWT", "APPLICATION/JWT"}) {
+        const auto outcome =
+            verify(R"({"alg":"EdDSA","kid":"main","typ":")" + std::string{type} + R"("})", good_payload_);
+        EXPECT_TRUE(outcome) << type << ": " << message(outcome.error());
+    }
+}
+
+// What an issuer signs for another purpose opens nothing here (RFC 8725 §3.11).
+TEST_F(token_test, refuses_the_types_of_other_tokens) {
+    for (const std::string_view type :
+         {"", "JOSE", "logout+jwt", "dpop+jwt", "secevent+jwt", "id_token", "at", "jwt ", "application/",
+          "application/application/jwt", "text/jwt", "at+jwt\\u0000", "application/at+jwt;x=1"})
+        EXPECT_EQ(
+            fault(R"({"alg":"EdDSA","kid":"main","typ":")" + std::string{type} + R"("})", good_payload_),
+            token_fault::malformed)
+            << type;
 }
 
 TEST_F(token_test, calls_an_empty_token_missing) {
@@ -223,6 +244,31 @@ TEST_F(token_test, refuses_a_signature_with_any_bit_flipped) {
         flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
         EXPECT_EQ(fault(text + '.' + base64url(flipped)), token_fault::bad_signature) << bit;
     }
+}
+
+TEST(token_of_a_new_key, opens_the_gate_though_the_old_one_had_its_kid) {
+    const signing_key old{7};
+    const signing_key next{8};
+    std::string published = testing::jwks(old.jwk("main"));
+    int fetches = 0;
+    key_set keys{[&]() -> fetch_result {
+        ++fetches;
+        return http_reply{200, published};
+    }};
+    const key_set::clock::time_point start{};
+    const auto outcome = [&](const signing_key& by, std::chrono::milliseconds after) {
+        return verify_token(make_token(by, good_header, claims("1800000600")), keys, now, start + after);
+    };
+    ASSERT_TRUE(outcome(old, 0s));
+    published = testing::jwks(next.jwk("main"));
+    EXPECT_FALSE(outcome(next, 4s)) << "too soon after the last fetch";
+    const auto token = make_token(next, good_header, claims("1800000600"));
+    EXPECT_FALSE(verify_token_at_once(token, keys, now, start + 5s)) << "a fetch is to be waited for";
+    EXPECT_TRUE(outcome(next, 5s));
+    EXPECT_EQ(fetches, 2);
+    EXPECT_FALSE(outcome(old, 6s));
+    for (int i = 0; i < 40; ++i) EXPECT_FALSE(outcome(signing_key{9}, 7s + i * 50ms)) << "a forged one";
+    EXPECT_EQ(fetches, 2) << "who forges tokens makes no more fetches than who invents kids";
 }
 
 TEST_F(token_test, reads_no_claim_of_a_forged_token) {

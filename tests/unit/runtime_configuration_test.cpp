@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace mana::runtime {
@@ -138,10 +139,150 @@ TEST(configuration, refuses_bad_urls) {
         EXPECT_TRUE(is_refused("DATABASE_URL", bad));
 }
 
+TEST(configuration, refuses_http_urls_that_lead_nowhere) {
+    for (const char* const name : {"JWKS_URL", "MANA_CREDITS_URL", "MANA_AUTH_URL"})
+        for (const char* const bad :
+             {"http://a,b", "http://a,b:80/x", "http://a%2Fb", "http://a%00b", "http://*.example",
+              "http://a;b", "http://[v1.x]", "http://a:80:90", "http://p@ss@a/"})
+            EXPECT_TRUE(is_refused(name, bad));
+}
+
+TEST(configuration, refuses_a_redis_url_of_which_anything_would_be_passed_over) {
+    for (const char* const bad : {"redis://a,b",
+                                  "redis://a:6379,b:6379",
+                                  "redis://a/2?db=3",
+                                  "redis://a?db=3",
+                                  "redis://a?password=x",
+                                  "redis://a/2#3",
+                                  "redis://a/two",
+                                  "redis://a/1/2",
+                                  "redis://a/-1",
+                                  "redis://a/1e3",
+                                  "redis://user@a",
+                                  "redis://user:@a",
+                                  "redis://a%00b",
+                                  "redis://a:",
+                                  "redis://p@ss@a",
+                                  "redis://p:p@ss@2",
+                                  "redis:a",
+                                  "redis+sentinel://a",
+                                  "unix:///run/redis.sock?db=2",
+                                  "unix://:pass@/run/redis.sock",
+                                  "unix:///run/%00redis.sock",
+                                  "unix:run"})
+        EXPECT_TRUE(is_refused("REDIS_URL", bad));
+    EXPECT_TRUE(is_refused("REDIS_URL", "unix:///" + std::string(107, 'x')));
+    EXPECT_NE(refusal("REDIS_URL", "redis://a?db=3").find("the database follows the host, as /2"),
+              std::string::npos);
+}
+
+TEST(configuration, refuses_a_database_url_that_libpq_would_fail_for) {
+    for (const char* const bad :
+         {"postgresql://mana:50%@db/x", "postgresql://db:port/x", "postgresql://db:99999/x",
+          "postgresql://db:0/x", "postgresql://db/x?sslmode=on", "postgresql://db/x?colour=red",
+          "host=db dbname", "host=db colour=red", "host=db port=any", "host=a,b,c port=1,2",
+          "postgresql://a:1,b:2,c/x?port=1,2", "host='db", "postgresql://[::1/x", "host=db connect",
+          "host=a@b user=c"})
+        EXPECT_TRUE(is_refused("DATABASE_URL", bad));
+}
+
+TEST(configuration, takes_the_database_urls_that_libpq_takes) {
+    for (const char* const good :
+         {"postgresql:///x", "postgresql://%2Frun%2Fpostgresql/x", "postgresql://mana@db",
+          "postgres://a:1,b:2/x",
+          "postgresql://mana:p%40ss%2Fword@[::1]:5432/x?sslmode=verify-full&application_name=a@b",
+          "host=/run dbname=x", "host=a,b port=5433", "hostaddr=127.0.0.1 host=db user=mana", "service=mana",
+          "postgresql://db/x?target_session_attrs=read-write&options=-c%20work_mem%3D1MB"}) {
+        EXPECT_EQ(refusal("DATABASE_URL", good), "accepted") << good;
+    }
+    EXPECT_EQ(refusal("DATABASE_URL", "host=db password='it\\'s a secret'"), "accepted");
+}
+
+// Each holds "hunter" or "7331" where a password was meant, in a form in which it is none.
+TEST(configuration, tells_no_part_of_a_password_of_which_a_letter_should_have_been_escaped) {
+    for (const std::string name :
+         {"DATABASE_URL", "REDIS_URL", "JWKS_URL", "MANA_CREDITS_URL", "MANA_AUTH_URL"})
+        for (const std::string scheme : {"postgresql", "redis", "http", "mysql"})
+            for (const std::string password :
+                 {"hunter/7331", "hunter@7331", "hunter#7331", "hunter?7331", "hunter%7331", "7331/hunter",
+                  "7331?hunter", "7331#hunter", "hunter 7331", "[hunter7331", "7331@/hunter"}) {
+                const auto line = refusal(name, scheme + "://mana:" + password + "@host/2");
+                EXPECT_EQ(line.find("hunter"), std::string::npos) << line;
+                EXPECT_EQ(line.find("7331"), std::string::npos) << line;
+            }
+    EXPECT_EQ(refusal("DATABASE_URL", "host=db password=hunter 7331").find("7331"), std::string::npos);
+    EXPECT_EQ(refusal("JWKS_URL", "ftp://ann:hunter@keys/").find("hunter"), std::string::npos);
+    EXPECT_EQ(refusal("CORS_ORIGINS", "https://ann:hunter@app.example").find("hunter"), std::string::npos);
+}
+
+TEST(configuration, refuses_passwords_of_which_libpq_would_make_hosts_and_databases) {
+    for (const char* const bad : {"postgresql://mana:p@ss@db/x", "postgresql://mana:12/34@db/x",
+                                  "postgresql://mana:p/ss@db/x", "postgresql://mana:p@/ss@db/x"})
+        EXPECT_TRUE(is_refused("DATABASE_URL", bad));
+}
+
+TEST(configuration, brings_origins_to_the_form_that_browsers_send) {
+    const auto origins = [](const char* text) { return load({{"CORS_ORIGINS", text}}).cors_origins; };
+    using list = std::vector<std::string>;
+    EXPECT_EQ(origins("HTTPS://App.Example.ORG"), (list{"https://app.example.org"}));
+    EXPECT_EQ(origins("https://a:443,http://b:80,https://c:80,http://d:443,http://e:08080"),
+              (list{"https://a", "http://b", "https://c:80", "http://d:443", "http://e:8080"}));
+    EXPECT_EQ(origins("http://[2001:DB8:0:0::1]:5173,http://[::1]"),
+              (list{"http://[2001:db8::1]:5173", "http://[::1]"}));
+    EXPECT_EQ(origins("https://a , https://A,\thttps://a:443,,https://a"), (list{"https://a"}));
+    EXPECT_EQ(origins("Tauri://localhost,capacitor://Host,chrome-extension://abc:80"),
+              (list{"tauri://localhost", "capacitor://Host", "chrome-extension://abc:80"}));
+    EXPECT_EQ(origins("https://xn--bcher-kva.example,http://127.0.0.1:1,http://my_host,http://a.b."),
+              (list{"https://xn--bcher-kva.example", "http://127.0.0.1:1", "http://my_host", "http://a.b."}));
+}
+
 TEST(configuration, refuses_origins_that_no_browser_sends) {
-    for (const char* const bad : {"*", "http://a/", "http://a/path", "localhost:5173", "http://a,*",
-                                  "http://u@a", "http://a?b", "http://a http://b", "null"})
+    for (const char* const bad : {"*",
+                                  "http://a/",
+                                  "http://a/path",
+                                  "localhost:5173",
+                                  "http://a,*",
+                                  "http://u@a",
+                                  "http://a?b",
+                                  "http://a http://b",
+                                  "null",
+                                  "https://*.example.org",
+                                  "https://app.*",
+                                  "http://a;b",
+                                  "https://b%C3%BCcher",
+                                  "https://b\xc3\xbc",
+                                  "http://a..b",
+                                  "http://.a",
+                                  "http://1.2.3",
+                                  "http://127.1",
+                                  "http://256.1.1.1",
+                                  "http://127.0.0.01",
+                                  "http://0x7f.1",
+                                  "http://2130706433",
+                                  "http://[::ffff:1.2.3.4]",
+                                  "http://[v1.x]",
+                                  "http://a:0",
+                                  "http://a:65536",
+                                  "http://a:",
+                                  "ws://a",
+                                  "wss://a",
+                                  "ftp://a",
+                                  "file://a",
+                                  "file:///a",
+                                  "http://",
+                                  "http:a",
+                                  "//a",
+                                  "http://a#b",
+                                  "http://'a'",
+                                  "http://a$b",
+                                  "http://a\nb"})
         EXPECT_TRUE(is_refused("CORS_ORIGINS", bad));
+}
+
+TEST(configuration, names_the_origin_that_is_refused) {
+    EXPECT_NE(refusal("CORS_ORIGINS", "https://good.example,https://*.example.org")
+                  .find(R"(has the entry "https://*.example.org", which has a wildcard)"),
+              std::string::npos);
 }
 
 TEST(configuration, refuses_bad_paths_switches_and_levels) {

@@ -205,6 +205,25 @@ TEST(sync_push_request, what_one_change_makes_unstorable_is_refused_alone) {
     EXPECT_EQ(code_of_one(R"("op":"insert","data":[])"), "malformed_field");
 }
 
+std::string message_of_one(const std::string& rest) {
+    const auto push = read_one(rest);
+    return push.rejected.empty() ? "" : push.rejected.front().message;
+}
+
+TEST(sync_push_request, a_time_that_is_one_but_cannot_be_taken_is_refused_for_what_it_is) {
+    for (const char* const time :
+         {"9999-01-01T00:00:00.000Z", "9999-12-31T23:59:59-10:00", "0000-01-01T00:00:00+01:00"}) {
+        const std::string rest =
+            R"("op":"update","fields":{"a":{"value":1,"at":")" + std::string{time} + R"("}})";
+        EXPECT_EQ(code_of_one(rest), "malformed_time") << time;
+        EXPECT_EQ(message_of_one(rest), R"(fields["a"].at is not within the years 0 to 9998)") << time;
+    }
+    EXPECT_EQ(message_of_one(R"("op":"delete","deletedAt":"9999-01-01T00:00:00.000Z")"),
+              "deletedAt is not within the years 0 to 9998");
+    EXPECT_EQ(message_of_one(R"("op":"delete","deletedAt":"10000-01-01T00:00:00.000Z")"),
+              "deletedAt is not an RFC 3339 time");
+}
+
 TEST(sync_push_request, the_deepest_value_that_is_allowed_lands) {
     const std::string deep = std::string(128, '[') + std::string(128, ']');
     EXPECT_EQ(code_of_one(R"("op":"insert","data":{"a":)" + deep + "}"), "");

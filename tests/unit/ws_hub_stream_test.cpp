@@ -100,6 +100,15 @@ TEST(stream_request, goes_on_where_the_client_was_cut_off) {
     EXPECT_EQ(wanted("since=1970-01-01T00:00:00.000Z", since).since.at, at(7));
 }
 
+TEST(stream_request, goes_by_since_where_the_last_event_id_is_none_of_ours) {
+    const std::string since = "since=2026-01-31T00:00:00.000007Z";
+    for (const std::string_view garbage :
+         {"42", "undefined", "null", " ", "2026-01-31", "2026-13-31T00:00:00.000009Z", "\xff"})
+        EXPECT_EQ(wanted(since, garbage).since.at, at(7)) << garbage;
+    EXPECT_TRUE(wanted("", "42").since.from_epoch);
+    EXPECT_TRUE(wanted("since=yesterday", "42").since.from_epoch);
+}
+
 TEST(stream_request, is_refused_where_it_cannot_be_read) {
     std::string many = "collections=t";
     for (std::size_t i = 0; i < collections_at_most; ++i) many += ",t" + std::to_string(i);

@@ -56,6 +56,7 @@ export_test_variables() {
     export MANA_TEST_WORKER_PROGRAM=$worker_program
     export MANA_TEST_HUB_PROGRAM=$hub_program
     export MANA_TEST_ADMIN_PROGRAM=$admin_program
+    export MANA_TEST_NGINX_CONF_PROGRAM=$root/build/admin/mana-sync-nginx-conf
     export MANA_TEST_NGINX_TEMPLATE_DIR=$root/nginx
     export MANA_TEST_NODE_MODULES=$node_modules
 }

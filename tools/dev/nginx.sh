@@ -30,8 +30,8 @@ make_nginx_conf() {
         fill[USER]="user root;" # its processes must reach sockets in a folder that may be root's alone
     fi
     mkdir -p "$run_dir/nginx/snippets"
-    nginx/mana-sync-nginx-conf -e <(printf 'CORS_ORIGINS=%s\n' "$CORS_ORIGINS") -o - >"$run_dir/nginx/nginx-cors.map" ||
-        die "CORS_ORIGINS does not fit into nginx's configuration"
+    "$root/build/admin/mana-sync-nginx-conf" -e <(printf 'CORS_ORIGINS=%s\n' "$CORS_ORIGINS") -o - >"$run_dir/nginx/nginx-cors.map" ||
+        die "nginx cannot be told of CORS_ORIGINS"
     fill_in nginx/mana-sync-http.conf.in >"$run_dir/nginx/mana-sync-http.conf"
     fill_in nginx/snippets/mana-sync-common.conf.in >"$run_dir/nginx/snippets/mana-sync-common.conf"
     cp nginx/snippets/mana-sync.conf nginx/snippets/mana-sync-errors.conf "$run_dir/nginx/snippets/"

@@ -19,8 +19,8 @@ export class SocketClient {
     #socket;
     #messages;
 
-    // Of one app or, where `app` is empty, of all. `options` are those of the package's WebSocket. Ends at the latest
-    // with the test.
+    // Of one app or, where `app` is empty, of all. `protocols` are offered; `options` are those of the package's
+    // WebSocket. Ends at the latest with the test.
     static async open(test, { at = stack, app = '', ...options } = {}) {
         const client = new SocketClient(app ? `${at.ws}/${app}` : at.ws, options);
         test.after(() => client.#socket.terminate());
@@ -35,8 +35,8 @@ export class SocketClient {
         return client;
     }
 
-    constructor(url, options) {
-        this.#socket = new WebSocket(url, { perMessageDeflate: false, ...options });
+    constructor(url, { protocols = [], ...options }) {
+        this.#socket = new WebSocket(url, protocols, { perMessageDeflate: false, ...options });
         this.#messages = new Inbox(`WebSocket ${url}`);
         this.#socket.on('message', (data) => this.#messages.put(JSON.parse(data)));
         this.opened = new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace mana::admin {
+namespace mana::runtime {
 
 struct connection_option {
     std::string keyword;
@@ -17,6 +17,12 @@ struct connection_option {
 // The options that it sets. Nothing where libpq cannot read it.
 [[nodiscard]] std::optional<std::vector<connection_option>> parse_connection_string(const std::string& text);
 
+// Throws std::invalid_argument, with what is wrong, without any part of the text, unless libpq can read it
+// and would not fail for it later: each port is one, hosts and ports are as many, sslmode is a mode. In a URL
+// an @ may stand only where user and password end: one elsewhere is mostly a password's, of which libpq would
+// make a host or a database.
+void check_connection_string(const std::string& text);
+
 // As keyword=value pairs, quoted where needed, without the secret ones.
 [[nodiscard]] std::string without_secrets(const std::vector<connection_option>& options);
 
@@ -25,4 +31,4 @@ struct connection_option {
 // The value of an option; empty where it is not set.
 [[nodiscard]] std::string value_of(const std::vector<connection_option>& options, const std::string& keyword);
 
-} // namespace mana::admin
+} // namespace mana::runtime
