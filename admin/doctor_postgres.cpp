@@ -4,6 +4,7 @@
 #include "admin/output.hpp"
 #include "admin/postgres_access.hpp"
 #include "shared/store/push_log.hpp"
+#include "shared/store/standby.hpp"
 #include "shared/store/text_array.hpp"
 
 #include <chrono>
@@ -138,6 +139,21 @@ finding connections_finding(const store::rows& limits, const runtime::configurat
             "raise max_connections, lower WORKERS, or put PgBouncer between"};
 }
 
+finding standby_finding(store::connection& on) {
+    const auto state = store::look_at_standby(on, from_now(3s));
+    const std::string part = "synchronous standby";
+    if (!state.asked_for) return {verdict::ok, part, "commits wait for none", {}};
+    if (!state.missing())
+        return {verdict::ok, part, "asked for by synchronous_standby_names, no commit waits", {}};
+    return {
+        verdict::failed, part,
+        state.none_connected
+            ? "synchronous_standby_names asks for one, and none is connected: each push waits and fails"
+            : "a commit has waited for " + in_words(state.longest_wait) +
+                  " for the one of synchronous_standby_names",
+        "start that standby, or take it out of synchronous_standby_names (alter system, pg_reload_conf())"};
+}
+
 finding unpublished_finding(store::connection& on) {
     const seconds oldest = store::oldest_unpublished(on, 3s);
     const std::string part = "pushes not told";
@@ -214,6 +230,7 @@ findings check_postgres(const runtime::configuration& settings, const std::strin
     of.look("clock of postgresql", [&] { return clock_finding(*on); });
     of.look("deadlock_timeout", [&] { return deadlock_finding(ask(*on, limits_statement), settings); });
     of.look("connections", [&] { return connections_finding(ask(*on, limits_statement), settings); });
+    of.look("synchronous standby", [&] { return standby_finding(*on); });
     of.look("pushes not told", [&] { return unpublished_finding(*on); });
     of.look("rows of others", [&] { return waiting_finding(*on); });
     return all;

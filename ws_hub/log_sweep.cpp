@@ -1,5 +1,6 @@
 #include "ws_hub/log_sweep.hpp"
 
+#include "shared/store/standby.hpp"
 #include "ws_hub/metrics.hpp"
 
 #include <boost/asio/post.hpp>
@@ -27,7 +28,8 @@ constexpr std::size_t published_at_once = 200; // one round trip of the publishe
 log_sweep::log_sweep(boost::asio::io_context& io, const settings& by, const push_ledger& ledger,
                      metrics& counts)
     : io_(io), ledger_(ledger), metrics_(counts),
-      database_(by.postgres, {store::push_log_statements(), store::push_statements()}),
+      database_(by.postgres,
+                {store::push_log_statements(), store::push_statements(), store::standby_statements()}),
       publisher_(by.redis_url), users_(by.gates),
       users_database_(by.postgres, {gate::user_gate::statements()}), terms_(by.terms) {}
 
@@ -76,6 +78,7 @@ bool log_sweep::pause() {
 
 void log_sweep::sweep() {
     database_.run(std::chrono::steady_clock::now() + patience, [this](store::connection& on) {
+        standby_.look(on, std::chrono::steady_clock::now() + patience);
         if (told_until_.empty()) return begin(on);
         take_up_rows(on);
         tell_clients(on);

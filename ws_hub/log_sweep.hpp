@@ -14,6 +14,7 @@
 #include "shared/store/push_log.hpp"
 #include "shared/store/take_up.hpp"
 #include "ws_hub/push_ledger.hpp"
+#include "ws_hub/standby_watch.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -65,6 +66,8 @@ class log_sweep {
     void request_stop() noexcept;
     /// Whether PostgreSQL answered the last look. Any thread.
     [[nodiscard]] bool up() const noexcept { return up_; }
+    /// Whether pushes wait for a synchronous standby in vain. Any thread.
+    [[nodiscard]] bool standby_missing() const noexcept { return standby_.missing(); }
     /// For how long its thread has shown no sign of life. Waiting for PostgreSQL or a service ends within
     /// time-outs of seconds, so an outage of these is not silence. Any thread.
     [[nodiscard]] std::chrono::steady_clock::duration silence() const noexcept {
@@ -81,6 +84,8 @@ class log_sweep {
 
     std::atomic<bool> up_ = false;
     std::atomic<std::chrono::steady_clock::time_point> last_sign_ = std::chrono::steady_clock::now();
+
+    standby_watch standby_;
 
     std::mutex mutex_; // guards stopping_
     std::condition_variable stop_;

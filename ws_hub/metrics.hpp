@@ -26,6 +26,7 @@ struct gauges {
     std::size_t users = 0;
     bool redis_up = false;
     bool postgres_up = false;
+    bool standby_missing = false;
 };
 
 class metrics {

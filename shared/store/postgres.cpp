@@ -44,12 +44,14 @@ select set_config('statement_timeout', $1, $4::boolean),
        set_config('plan_cache_mode', 'force_generic_plan', $4::boolean))"};
 
 // Local to the transaction: who asks, and for which request. A push is acknowledged, and seen, once it is
-// written: an asynchronous commit could be lost by a crash, and its positions given out again.
+// written: an asynchronous commit could be lost by a crash, and its positions given out again. $4: whether a
+// synchronous standby need not have it (durability::here).
 constexpr statement settings_statement{"settings", R"(
 select set_config('app.current_user_id', $1, true),
        set_config('app.current_user_space_ids', ($2::text[])::text, true),
        set_config('application_name', $3, true),
-       case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end)"};
+       case when $4::boolean then set_config('synchronous_commit', 'local', true)
+            when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end)"};
 
 // Through a pooler the process that the client was told of is not the one that answers.
 constexpr statement backend_statement{"backend", "select pg_backend_pid()"};
@@ -177,10 +179,6 @@ bool rows::is_null(int row, int column) const {
 
 // ---- connection ----
 
-void connection::finish_connection::operator()(pg_conn* conn) const {
-    PQfinish(conn);
-}
-
 connection::connection(const postgres_settings& settings, std::span<const statement> statements)
     : settings_(settings), application_(settings.application) {
     connect();
@@ -197,6 +195,12 @@ void connection::lose(const std::string& why) {
     usable_ = false;
     conn_.reset();
     throw postgres_error(remedy::reconnect, "PostgreSQL: " + why);
+}
+
+/// PostgreSQL is not left at work for somebody who is gone.
+void connection::give_up() {
+    if (usable_) abandon(std::move(conn_));
+    lose("no answer in time");
 }
 
 void connection::connect() {
@@ -253,7 +257,7 @@ void connection::wait(short events, deadline until) {
     for (;;) {
         const auto left =
             std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        if (left.count() <= 0) lose("no answer in time");
+        if (left.count() <= 0) give_up();
         pollfd watched{PQsocket(conn_.get()), events, 0};
         const int ready = ::poll(&watched, 1, static_cast<int>(left.count()));
         if (ready > 0) return;
@@ -347,11 +351,13 @@ std::span<const statement> transaction_statements() {
     return list;
 }
 
-transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces)
+transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces,
+                         durability wanted)
     : on_(on), own_statements_(on.shares_session() ? 3 : 2) {
     send(begin_statement, {});
     if (on_.shares_session()) on_.send_common_settings(true);
-    send(settings_statement, {user, parameter::array(spaces), on_.application()});
+    const bool here = user.empty() || wanted == durability::here;
+    send(settings_statement, {user, parameter::array(spaces), on_.application(), parameter::boolean(here)});
 }
 
 transaction::~transaction() {
@@ -382,7 +388,8 @@ std::vector<rows> transaction::committed(deadline until) {
         results.pop_back();
         return results;
     } catch (const postgres_error& failed) {
-        if (failed.next() == remedy::reconnect) throw postgres_error(remedy::in_doubt, failed.what());
+        if (failed.next() == remedy::reconnect)
+            throw postgres_error(remedy::in_doubt, failed.what() + std::string(", COMMIT was under way"));
         open_ = true; // an earlier statement failed: the transaction is there, and broken
         throw;
     }

@@ -85,6 +85,13 @@ const statement& write_log_of_one() {
     return made;
 }
 
+// A push that changes nothing is acknowledged for what an earlier one stored; and that one may have given up
+// waiting for a synchronous standby, which lacks it. A commit waits for the standby, up to its own place in
+// the write-ahead log, if it wrote anything: this writes a record there, and no row.
+constexpr statement reach_standby_statement{"reach_standby", R"(
+select case when current_setting('synchronous_standby_names') <> ''
+            then pg_logical_emit_message(true, 'mana-sync', '')::text end)"};
+
 /// A version 7 uuid: its time first, so that new keys gather at one end of the index.
 std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator& random) {
     auto id = random();
@@ -241,7 +248,10 @@ class push_attempt {
     }
 
     void write_log() {
-        if (merged_.rows.empty()) return;
+        if (merged_.rows.empty()) {
+            in_.send(reach_standby_statement, {});
+            return;
+        }
         boost::uuids::random_generator random;
         columns log;
         for (const auto& row : merged_.rows) {
@@ -386,7 +396,8 @@ std::span<const statement> push_statements() {
     static const auto list = [] {
         const auto shared = take_up_statements();
         std::vector<statement> all(shared.begin(), shared.end());
-        all.insert(all.end(), {begin_push_statement, write_log_of_many(), write_log_of_one()});
+        all.insert(all.end(),
+                   {begin_push_statement, write_log_of_many(), write_log_of_one(), reach_standby_statement});
         return all;
     }();
     return list;
