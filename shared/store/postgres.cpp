@@ -377,8 +377,13 @@ std::vector<rows> transaction::finish(deadline until) {
 }
 
 void transaction::send_commit() {
-    send(commit_statement, {});
-    on_.end_segment();
+    if (!on_.usable()) throw postgres_error(remedy::reconnect, "PostgreSQL: not connected");
+    try {
+        send(commit_statement, {});
+        on_.end_segment();
+    } catch (const postgres_error& failed) { // PostgreSQL commits as soon as it has read COMMIT itself
+        throw postgres_error(remedy::in_doubt, failed.what() + std::string(", COMMIT was under way"));
+    }
 }
 
 std::vector<rows> transaction::committed(deadline until) {

@@ -314,7 +314,7 @@ class push_attempt {
             answer.has_more = answer.has_more || (shown_ && shown_->unfinished);
             return answer;
         } catch (const postgres_error& failed) {
-            if (!committed_) throw;
+            if (!committed_) throw_in_doubt(failed);
             if (failed.next() != remedy::retry_now) throw_after_commit(failed);
         }
         return read_page_of_committed();
@@ -335,6 +335,12 @@ class push_attempt {
         } catch (const postgres_error& failed) {
             throw_after_commit(failed);
         }
+    }
+
+    /// COMMIT was sent. Where the connection went before its answer came, it may have happened.
+    [[noreturn]] static void throw_in_doubt(const postgres_error& failed) {
+        const bool lost = failed.next() == remedy::reconnect;
+        throw postgres_error(lost ? remedy::in_doubt : failed.next(), failed.what());
     }
 
     /// Whatever fails now, nobody here may run the push again, on a new connection neither: a hard delete
