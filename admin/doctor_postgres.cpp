@@ -3,6 +3,7 @@
 #include "admin/migrations.hpp"
 #include "admin/output.hpp"
 #include "admin/postgres_access.hpp"
+#include "shared/store/encoding.hpp"
 #include "shared/store/push_log.hpp"
 #include "shared/store/standby.hpp"
 #include "shared/store/text_array.hpp"
@@ -27,7 +28,8 @@ constexpr int rows_looked_at = 100'000;
 constexpr unsigned connections_of_hub = 8; // pages of streams, sweep, look-up of users, and some to come anew
 
 constexpr store::statement server_statement{"server", R"(
-select current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery())"};
+select current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
+       current_setting('server_encoding'))"};
 
 // Names and times of migrations are of no user; all other tables hold what users may see of each other or
 // not.
@@ -60,6 +62,8 @@ finding server_of(store::connection& on) {
     if (found.boolean(0, 2))
         return {verdict::failed, "postgresql", version + " is in recovery, and so takes no writes",
                 "let DATABASE_URL name the primary, or promote this one"};
+    if (const auto fault = store::fault_of_encoding(found.text(0, 3)); !fault.empty())
+        return {verdict::failed, "postgresql", fault, "create database … encoding 'UTF8' template template0"};
     return {verdict::ok, "postgresql", version + ", takes writes", {}};
 }
 

@@ -11,10 +11,15 @@ namespace log = runtime::log;
 // Pushes give up waiting after some seconds, and their clients try again: between two of them nobody waits.
 constexpr std::chrono::seconds remembered_for{10};
 
+// A request waits for a second more than one statement may take.
+constexpr std::chrono::seconds longer_than_a_request{5};
+
 } // namespace
 
 void standby_watch::look(store::connection& on, store::deadline until) {
     const auto state = store::look_at_standby(on, until);
+    const auto forgotten = on.settings().statement_timeout + longer_than_a_request;
+    if (state.longest_wait > forgotten) store::end_forgotten_waits(on, forgotten, until);
     const auto now = clock::now();
     if (state.missing()) last_missed_ = now;
     const bool missing =

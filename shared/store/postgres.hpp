@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct pg_result;
@@ -143,6 +144,11 @@ class connection {
     [[nodiscard]] bool shares_session() const { return shared_session_; }
     void send_common_settings(bool of_transaction);
 
+    /// Whether a COMMIT since the last call of this waited for a synchronous standby, and somebody had
+    /// PostgreSQL go on without it (pg_cancel_backend): PostgreSQL says so in a warning, and calls it a
+    /// success.
+    [[nodiscard]] bool standby_was_skipped() { return std::exchange(*standby_skipped_, false); }
+
     /// False once it was lost: make a new one.
     [[nodiscard]] bool usable() const { return usable_; }
     [[nodiscard]] const postgres_settings& settings() const { return settings_; }
@@ -150,6 +156,8 @@ class connection {
   private:
     const postgres_settings settings_;
     std::string application_; ///< as PostgreSQL shows it during a transaction
+    std::unique_ptr<bool> standby_skipped_ =
+        std::make_unique<bool>(false); ///< libpq writes it, wherever this moves
     owned_session conn_;
     std::deque<std::size_t> segments_; ///< statements sent, by segment, whose results were not read yet
     std::size_t open_segment_ = 0;     ///< statements sent since the last segment ended

@@ -25,6 +25,18 @@ class database_keeper {
         return PQntuples(result.get()) > 0 ? PQgetvalue(result.get(), 0, 0) : std::string{};
     }
 
+    // Begins what ask() would wait for, where the last one has ended; false where it does not within a
+    // moment.
+    [[nodiscard]] bool begin(const std::string& sql) const {
+        if (PQconsumeInput(conn_.get()) != 1) return false;
+        while (PQisBusy(conn_.get()) == 0) {
+            const std::unique_ptr<PGresult, clear_result> ended{PQgetResult(conn_.get())};
+            if (!ended) break;
+        }
+        return PQtransactionStatus(conn_.get()) == PQTRANS_ACTIVE ||
+               PQsendQuery(conn_.get(), sql.c_str()) == 1;
+    }
+
     // Of any role: backends that have committed, and wait for a standby to have it too.
     [[nodiscard]] int waiting_for_a_standby() const {
         return std::stoi(ask("select count(*) from pg_stat_activity where wait_event = 'SyncRep'"));
@@ -45,7 +57,9 @@ class absent_standby {
   public:
     absent_standby() {
         keeper_.ask("alter system set synchronous_standby_names = 'a_standby_that_is_gone'");
-        if (!reload("a_standby_that_is_gone")) throw std::runtime_error{"no standby is asked for"};
+        if (!reload("a_standby_that_is_gone") || !await([&] { return probe_waits(); }))
+            throw std::runtime_error{"commits wait for no standby"};
+        keeper_.ask("select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
     }
     ~absent_standby() {
         keeper_.ask("alter system reset synchronous_standby_names");
@@ -56,6 +70,13 @@ class absent_standby {
 
   private:
     const database_keeper keeper_;
+    const database_keeper probe_;
+
+    // Whether a commit waits; one that does not has ended at once, and is tried anew.
+    [[nodiscard]] bool probe_waits() const {
+        return probe_.begin("select pg_logical_emit_message(true, 'probe', '')") &&
+               keeper_.waiting_for_a_standby() > 0;
+    }
 
     // True once sessions and the process that wakes them know it.
     [[nodiscard]] bool reload(const std::string& wanted) const {

@@ -10,6 +10,8 @@
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <csignal>
+#include <future>
 #include <gtest/gtest.h>
 #include <string>
 
@@ -78,6 +80,33 @@ TEST_F(standby, that_is_gone_lets_no_second_try_be_acknowledged_for_what_it_lack
     }
     EXPECT_EQ(push(task("during")).status, 200);
     EXPECT_EQ(rows(), 2U) << "whatever became of the first time, there is one row";
+}
+
+TEST_F(standby, that_is_gone_is_not_forgotten_where_an_operator_ends_the_waiting) {
+    settings["STATEMENT_TIMEOUT"] = "10s";
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    ASSERT_EQ(push(task("before")).status, 200);
+    const absent_standby gone;
+    auto reply = std::async(std::launch::async, [&] { return push(task("during")); });
+    const auto end_waiting = [&] {
+        return keeper.ask(
+                   "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'") == "t";
+    };
+    EXPECT_TRUE(await(end_waiting)) << "the push does not wait";
+    EXPECT_EQ(reply.get().status, 503) << "the standby has nothing of it";
+}
+
+TEST_F(standby, that_is_gone_keeps_no_backend_of_a_worker_that_was_killed) {
+    worker_process master{folder, settings};
+    ASSERT_TRUE(master.await_ready());
+    ASSERT_EQ(push(task("before")).status, 200);
+    const absent_standby gone;
+    auto reply = std::async(std::launch::async, [&] { return push(task("during")); });
+    EXPECT_TRUE(await([&] { return keeper.waiting_for_a_standby() > 0; })) << "the push does not wait";
+    for (const pid_t worker : master.workers()) ::kill(worker, SIGKILL);
+    (void)reply.wait_for(10s);
+    EXPECT_TRUE(await([&] { return keeper.waiting_for_a_standby() == 0; }, 25s)) << "a hub looks for it";
 }
 
 TEST_F(standby, that_is_gone_is_not_missed_by_who_only_reads) {
