@@ -33,7 +33,7 @@ class parser {
             ->type_name("FOLDER");
         app_.require_subcommand(1);
         app_.fallthrough();
-        app_.footer("All commands only read, but for migrate and restore-write --yes. "
+        app_.footer("All commands only read, but for migrate, restore-write --yes and erase. "
                     "More: man mana-sync-admin");
         add_doctor();
         add("check-config", "Print the settings with secrets masked, or the line that names the bad one",
@@ -44,6 +44,7 @@ class parser {
         add_tail();
         add_explain();
         add_restore_write();
+        add_erase();
     }
 
     std::variant<command, int> parse(int argc, const char* const* argv) {
@@ -69,6 +70,7 @@ class parser {
     tail_wanted tail_;
     explain_wanted explain_;
     restore_write_wanted restore_;
+    erase_wanted erase_;
     std::function<std::optional<wanted>()> choose_;
 
     // Where no command was known, CLI11 misses one, and does not name the word that is none.
@@ -124,6 +126,13 @@ class parser {
                             "Which, by when it lost, as explain shows it (or the beginning of that)");
         made.add_option("--id", restore_.id, "Which, by its number, as explain shows it")->excludes(lost_at);
         made.add_flag("--yes", restore_.yes, "Do it; without this it only shows what it would do");
+    }
+
+    void add_erase() {
+        auto& made = add("erase", "Erase an account from all places, by MIGRATE_DATABASE_URL (writes)",
+                         [this] { return wanted{erase_}; });
+        made.add_option("USER", erase_.user, "The user, as the tokens' sub has it")->required();
+        made.add_flag("--dry-run", erase_.dry_run, "Only count what would be deleted and renamed");
     }
 };
 

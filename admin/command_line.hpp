@@ -40,12 +40,16 @@ struct restore_write_wanted {
     std::optional<std::int64_t> id;
     bool yes = false;
 };
+struct erase_wanted {
+    std::string user;
+    bool dry_run = false;
+};
 
 struct command {
     std::optional<std::string> env_file;
     std::string sql_dir;
     std::variant<doctor_wanted, check_config_wanted, migrate_wanted, status_wanted, tail_wanted,
-                 explain_wanted, restore_write_wanted>
+                 explain_wanted, restore_write_wanted, erase_wanted>
         wanted;
 };
 

@@ -3,7 +3,9 @@
 #include "admin/migrations.hpp"
 #include "admin/output.hpp"
 #include "admin/postgres_access.hpp"
+#include "shared/store/encoding.hpp"
 #include "shared/store/push_log.hpp"
+#include "shared/store/standby.hpp"
 #include "shared/store/text_array.hpp"
 
 #include <chrono>
@@ -26,7 +28,8 @@ constexpr int rows_looked_at = 100'000;
 constexpr unsigned connections_of_hub = 8; // pages of streams, sweep, look-up of users, and some to come anew
 
 constexpr store::statement server_statement{"server", R"(
-select current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery())"};
+select current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
+       current_setting('server_encoding'))"};
 
 // Names and times of migrations are of no user; all other tables hold what users may see of each other or
 // not.
@@ -59,6 +62,8 @@ finding server_of(store::connection& on) {
     if (found.boolean(0, 2))
         return {verdict::failed, "postgresql", version + " is in recovery, and so takes no writes",
                 "let DATABASE_URL name the primary, or promote this one"};
+    if (const auto fault = store::fault_of_encoding(found.text(0, 3)); !fault.empty())
+        return {verdict::failed, "postgresql", fault, "create database … encoding 'UTF8' template template0"};
     return {verdict::ok, "postgresql", version + ", takes writes", {}};
 }
 
@@ -136,6 +141,21 @@ finding connections_finding(const store::rows& limits, const runtime::configurat
     if (left >= needed) return {verdict::ok, "connections", what, {}};
     return {verdict::failed, "connections", what,
             "raise max_connections, lower WORKERS, or put PgBouncer between"};
+}
+
+finding standby_finding(store::connection& on) {
+    const auto state = store::look_at_standby(on, from_now(3s));
+    const std::string part = "synchronous standby";
+    if (!state.asked_for) return {verdict::ok, part, "commits wait for none", {}};
+    if (!state.missing())
+        return {verdict::ok, part, "asked for by synchronous_standby_names, no commit waits", {}};
+    return {
+        verdict::failed, part,
+        state.none_connected
+            ? "synchronous_standby_names asks for one, and none is connected: each push waits and fails"
+            : "a commit has waited for " + in_words(state.longest_wait) +
+                  " for the one of synchronous_standby_names",
+        "start that standby, or take it out of synchronous_standby_names (alter system, pg_reload_conf())"};
 }
 
 // Told is what both have: Redis may take a push for the one and refuse it for the other.
@@ -224,6 +244,7 @@ findings check_postgres(const runtime::configuration& settings, const std::strin
     of.look("clock of postgresql", [&] { return clock_finding(*on); });
     of.look("deadlock_timeout", [&] { return deadlock_finding(ask(*on, limits_statement), settings); });
     of.look("connections", [&] { return connections_finding(ask(*on, limits_statement), settings); });
+    of.look("synchronous standby", [&] { return standby_finding(*on); });
     of.look("pushes not told", [&] { return unpublished_finding(*on); });
     of.look("rows of others", [&] { return waiting_finding(*on); });
     return all;

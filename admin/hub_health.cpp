@@ -17,9 +17,9 @@ std::int64_t number_in(const json::object& from, std::string_view key) {
     return found == nullptr ? 0 : found->to_number<std::int64_t>(failure);
 }
 
-bool says_up(const json::object& from, std::string_view key) {
+bool says(const json::object& from, std::string_view key, const char* state) {
     const json::value* const found = from.if_contains(key);
-    return found != nullptr && *found == json::value("up");
+    return found != nullptr && *found == json::value(state);
 }
 
 } // namespace
@@ -34,8 +34,9 @@ boost::system::result<hub_health, std::string> health_of_hub(const std::string& 
         return outcome{boost::system::in_place_error,
                        socket + ": /health answers " + std::to_string(reply->status) + " and no report"};
     const auto& said = parsed.get_object();
-    return hub_health{number_in(said, "connections"), number_in(said, "users"), says_up(said, "postgres"),
-                      says_up(said, "redis")};
+    const bool waits = says(said, "postgres", "standby_missing");
+    return hub_health{number_in(said, "connections"), number_in(said, "users"),
+                      waits || says(said, "postgres", "up"), waits, says(said, "redis", "up")};
 }
 
 } // namespace mana::admin

@@ -11,7 +11,8 @@ namespace mana::admin {
 struct hub_health {
     std::int64_t connections = 0;
     std::int64_t users = 0;
-    bool postgres_up = false;
+    bool postgres_up = false;     // it reads, whatever commits wait for
+    bool standby_missing = false; // commits wait for a synchronous standby in vain
     bool redis_up = false;
 };
 

@@ -17,7 +17,7 @@ using namespace mana::admin;
 
 template<class Wanted>
 settings_source source_for(const command& given) {
-    if constexpr (std::is_same_v<Wanted, migrate_wanted>)
+    if constexpr (std::is_same_v<Wanted, migrate_wanted> || std::is_same_v<Wanted, erase_wanted>)
         return settings_source{env_files(given.env_file, {default_env_file, default_migrate_env_file})};
     return settings_source{env_files(given.env_file)};
 }
@@ -32,6 +32,7 @@ int run(const command& given, const Wanted& wanted) {
     if constexpr (std::is_same_v<Wanted, tail_wanted>) return run_tail(source, wanted);
     if constexpr (std::is_same_v<Wanted, explain_wanted>) return run_explain(source, wanted);
     if constexpr (std::is_same_v<Wanted, restore_write_wanted>) return run_restore_write(source, wanted);
+    if constexpr (std::is_same_v<Wanted, erase_wanted>) return run_erase(source, wanted);
 }
 
 } // namespace

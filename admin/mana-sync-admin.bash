@@ -28,7 +28,7 @@ _mana_sync_admin() {
     esac
     mapfile -t plain < <(_mana_sync_admin_plain_words)
     if [[ $word != -* && ${#plain[@]} -eq 0 ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'doctor check-config migrate status tail explain restore-write' -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W 'doctor check-config migrate status tail explain restore-write erase' -- "$word")
         return
     fi
     options='--env-file --sql-dir --help'
@@ -38,6 +38,7 @@ _mana_sync_admin() {
         tail) options+=' --app --since-start --json' ;;
         explain) options+=' --json' ;;
         restore-write) options+=' --lost-at --id --yes' ;;
+        erase) options+=' --dry-run' ;;
     esac
     if [[ $word == -* ]]; then mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word"); fi
 }

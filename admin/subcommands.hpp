@@ -29,4 +29,7 @@ int run_explain(const settings_source& source, const explain_wanted& wanted);
 // 0 where it was written, or could be with --yes; 1 where there is none, or several to choose from.
 int run_restore_write(const settings_source& source, const restore_write_wanted& wanted);
 
+// Takes MIGRATE_DATABASE_URL from `source`. 0 where the user is gone, whether there was one or not.
+int run_erase(const settings_source& source, const erase_wanted& wanted);
+
 } // namespace mana::admin

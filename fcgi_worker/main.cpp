@@ -4,6 +4,7 @@
 #include "fcgi_worker/master.hpp"
 #include "fcgi_worker/request_rate.hpp"
 #include "fcgi_worker/worker.hpp"
+#include "shared/gate/from_settings.hpp"
 #include "shared/gate/key_file.hpp"
 #include "shared/gate/key_set.hpp"
 #include "shared/metrics/worker_counters.hpp"
@@ -14,6 +15,7 @@
 #include "shared/runtime/service_manager.hpp"
 #include "shared/runtime/shown_url.hpp"
 #include "shared/runtime/signals.hpp"
+#include "shared/store/encoding.hpp"
 
 #include <exception>
 #include <iostream>
@@ -59,6 +61,7 @@ int main(int argc, char** argv) {
         const auto settings = runtime::load_configuration();
         runtime::log::set_level(settings.log_level);
         runtime::ignore_broken_pipes();
+        mana::store::refuse_other_encoding(mana::gate::postgres_of(settings, "mana-sync-worker"));
         serve(settings);
         return 0;
     } catch (const std::exception& failed) {

@@ -1,5 +1,6 @@
 #include "ws_hub/log_sweep.hpp"
 
+#include "shared/store/standby.hpp"
 #include "ws_hub/metrics.hpp"
 
 #include <boost/asio/post.hpp>
@@ -31,7 +32,8 @@ constexpr std::ptrdiff_t handed_over_at_once = 1'000; // the io thread serves ot
 log_sweep::log_sweep(boost::asio::io_context& io, const settings& by, const push_ledger& ledger,
                      metrics& counts)
     : io_(io), metrics_(counts),
-      database_(by.postgres, {store::push_log_statements(), store::push_statements()}),
+      database_(by.postgres,
+                {store::push_log_statements(), store::push_statements(), store::standby_statements()}),
       redis_(by.redis_url, ledger, counts), users_(by.gates),
       users_database_(by.postgres, {gate::user_gate::statements()}), terms_(by.terms) {}
 
@@ -99,6 +101,7 @@ void log_sweep::sweep() {
 }
 
 void log_sweep::look(store::connection& on) {
+    standby_.look(on, std::chrono::steady_clock::now() + patience);
     if (told_until_.empty()) return begin(on);
     tell_clients(on);
     if (++rounds_ % rounds_between_clean_ups == 0) store::forget_pushes(on, patience);

@@ -15,6 +15,7 @@
 #include "shared/store/take_up.hpp"
 #include "ws_hub/push_ledger.hpp"
 #include "ws_hub/redis_catch_up.hpp"
+#include "ws_hub/standby_watch.hpp"
 
 #include <boost/asio/io_context.hpp>
 
@@ -69,6 +70,8 @@ class log_sweep {
     [[nodiscard]] bool redis_refuses(store::told_place place) const noexcept { return redis_.refuses(place); }
     /// Whether PostgreSQL answered the last look. Any thread.
     [[nodiscard]] bool up() const noexcept { return up_; }
+    /// Whether pushes wait for a synchronous standby in vain. Any thread.
+    [[nodiscard]] bool standby_missing() const noexcept { return standby_.missing(); }
     /// For how long its thread has shown no sign of life. Waiting for PostgreSQL or a service ends within
     /// time-outs of seconds, so an outage of these is not silence. Any thread.
     [[nodiscard]] std::chrono::steady_clock::duration silence() const noexcept {
@@ -84,6 +87,8 @@ class log_sweep {
 
     std::atomic<bool> up_ = false;
     std::atomic<std::chrono::steady_clock::time_point> last_sign_ = std::chrono::steady_clock::now();
+
+    standby_watch standby_;
 
     std::mutex mutex_; // guards stopping_
     std::condition_variable stop_;

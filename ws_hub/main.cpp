@@ -1,8 +1,10 @@
 // mana-sync-hub: holds the long-lived connections of browsers and tells them what was committed.
+#include "shared/gate/from_settings.hpp"
 #include "shared/runtime/command_line.hpp"
 #include "shared/runtime/configuration.hpp"
 #include "shared/runtime/log.hpp"
 #include "shared/runtime/signals.hpp"
+#include "shared/store/encoding.hpp"
 #include "ws_hub/hub_process.hpp"
 
 #include <cstdlib>
@@ -33,6 +35,7 @@ int main(int argc, char** argv) {
         runtime::log::set_level(settings.log_level);
         runtime::ignore_broken_pipes();
         raise_descriptor_limit();
+        store::refuse_other_encoding(gate::postgres_of(settings, hub::program));
         hub::run_hub(settings);
         return EXIT_SUCCESS;
     } catch (const std::exception& failure) {

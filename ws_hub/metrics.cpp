@@ -73,6 +73,9 @@ struct metrics::registered {
     Gauge& postgres_up =
         gauge(all, "mana_sync_hub_postgres_up", "Whether PostgreSQL answered the hub's last look.");
 
+    Gauge& standby_missing = gauge(all, "mana_sync_hub_standby_missing",
+                                   "Whether commits wait for a synchronous standby in vain.");
+
     by_kind<Gauge> open{gauge_family(all, "mana_sync_hub_connections", "Open connections by kind.")};
     by_kind<Counter> opened{counters(all, "mana_sync_hub_opened_total", "Connections that were opened.")};
     Family<Counter>& closed =
@@ -191,6 +194,7 @@ std::string metrics::text(const gauges& now, std::vector<prometheus::MetricFamil
     all_->channels_refused.Set(now.channels_refused ? 1 : 0);
     all_->stream_refused.Set(now.stream_refused ? 1 : 0);
     all_->postgres_up.Set(now.postgres_up ? 1 : 0);
+    all_->standby_missing.Set(now.standby_missing ? 1 : 0);
     auto families = all_->all.Collect();
     std::ranges::move(workers, std::back_inserter(families));
     return prometheus::TextSerializer{}.Serialize(families);

@@ -29,6 +29,7 @@ struct gauges {
     bool channels_refused = false; ///< by Redis, of what it was told last
     bool stream_refused = false;
     bool postgres_up = false;
+    bool standby_missing = false;
 };
 
 class metrics {

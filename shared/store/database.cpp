@@ -1,5 +1,7 @@
 #include "shared/store/database.hpp"
 
+#include "shared/store/encoding.hpp"
+
 #include <algorithm>
 #include <string>
 
@@ -11,7 +13,8 @@ constexpr std::chrono::milliseconds shortest_pause{250};
 constexpr statement role_statement{"role", R"(
 select rolname, rolsuper or rolbypassrls or exists (
            select from pg_class
-           where oid = to_regclass('sync_changes') and pg_has_role(current_user, relowner, 'member'))
+           where oid = to_regclass('sync_changes') and pg_has_role(current_user, relowner, 'member')),
+       current_setting('server_encoding')
 from pg_roles where rolname = current_user)"};
 
 } // namespace
@@ -58,6 +61,8 @@ void database::check_role(deadline until) {
     held_->send(role_statement, {});
     const auto results = held_->finish(std::min(until, clock::now() + settings_.connect_timeout));
     const auto& role = results.front();
+    const auto fault = role.count() == 1 ? fault_of_encoding(role.text(0, 2)) : std::string{};
+    if (!fault.empty()) throw postgres_error{remedy::report, fault};
     if (role.count() == 1 && !role.boolean(0, 1)) return;
     const std::string name{role.count() == 1 ? role.text(0, 0) : "?"};
     throw postgres_error{remedy::report,

@@ -4,9 +4,11 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <iterator>
 #include <poll.h>
 #include <utility>
 
@@ -16,6 +18,9 @@ namespace {
 
 // Each statement has a snapshot of its own: what follows a lock must see what its last holder committed.
 constexpr statement begin_statement{"begin", "begin isolation level read committed"};
+// In a session that is shared, default_transaction_read_only may be on, and can be overruled here alone.
+constexpr statement begin_shared_statement{"begin_shared",
+                                           "begin isolation level read committed, read write"};
 constexpr statement commit_statement{"commit", "commit"};
 constexpr statement rollback_statement{"rollback", "rollback"};
 
@@ -29,30 +34,40 @@ constexpr std::chrono::milliseconds longest_silence{3'000};
 // lock_timeout, $3: longest_silence, $4: whether for the transaction only. Planning is steered towards index
 // walks: every statement of ours looks up few rows by key, and a plan made while a table was small must not
 // become a scan of it.
+//
+// The rest would change the meaning of what is sent and read, where a role, a database, a pooler or the
+// environment (PGOPTIONS) have another default. docs/session-settings.md has all settings of PostgreSQL, and
+// says of each why it stands here or need not.
 constexpr statement common_settings_statement{"common_settings", R"(
-select set_config('statement_timeout', $1, $4::boolean),
-       set_config('lock_timeout', $2, $4::boolean),
-       set_config('idle_in_transaction_session_timeout', $3, $4::boolean),
-       set_config('tcp_user_timeout', $3, $4::boolean),
-       set_config('enable_seqscan', 'off', $4::boolean),
-       set_config('enable_bitmapscan', 'off', $4::boolean),
-       set_config('enable_sort', 'off', $4::boolean),
-       set_config('enable_incremental_sort', 'off', $4::boolean),
-       set_config('enable_hashjoin', 'off', $4::boolean),
-       set_config('enable_mergejoin', 'off', $4::boolean),
-       set_config('jit', 'off', $4::boolean),
-       set_config('plan_cache_mode', 'force_generic_plan', $4::boolean))"};
+select pg_catalog.set_config(name, value, $4::pg_catalog.bool)
+from (values ('statement_timeout', $1), ('lock_timeout', $2), ('idle_in_transaction_session_timeout', $3),
+             ('tcp_user_timeout', $3), ('idle_session_timeout', '0'), ('transaction_timeout', '0'),
+             ('client_encoding', 'UTF8'), ('standard_conforming_strings', 'on'), ('array_nulls', 'on'),
+             ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'), ('timezone', 'UTC'),
+             ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('xmloption', 'content'),
+             ('search_path', 'public, pg_temp'), ('row_security', 'on'), ('client_min_messages', 'warning'), ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),
+             ('transform_null_equals', 'off'), ('exit_on_error', 'off'),
+             ('plpgsql.extra_errors', 'none'), ('plpgsql.extra_warnings', 'none'),
+             ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_sort', 'off'),
+             ('enable_incremental_sort', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),
+             ('enable_indexscan', 'on'), ('enable_indexonlyscan', 'on'), ('enable_nestloop', 'on'),
+             ('from_collapse_limit', '8'), ('join_collapse_limit', '8'), ('geqo', 'off'),
+             ('max_parallel_workers_per_gather', '0'), ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'))
+     as wanted(name, value)
+where name <> 'transaction_timeout' or pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 170000)"};
 
 // Local to the transaction: who asks, and for which request. A push is acknowledged, and seen, once it is
-// written: an asynchronous commit could be lost by a crash, and its positions given out again.
+// written: an asynchronous commit could be lost by a crash, and its positions given out again. $4: whether a
+// synchronous standby need not have it (durability::here).
 constexpr statement settings_statement{"settings", R"(
 select set_config('app.current_user_id', $1, true),
        set_config('app.current_user_space_ids', ($2::text[])::text, true),
        set_config('application_name', $3, true),
-       case when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end)"};
+       case when $4::boolean then set_config('synchronous_commit', 'local', true)
+            when current_setting('synchronous_commit') = 'off' then set_config('synchronous_commit', 'on', true) end)"};
 
 // Through a pooler the process that the client was told of is not the one that answers.
-constexpr statement backend_statement{"backend", "select pg_backend_pid()"};
+constexpr statement backend_statement{"backend", "select pg_catalog.pg_backend_pid()"};
 
 void append_big_endian(std::string& out, std::int32_t value) {
     const auto bits = static_cast<std::uint32_t>(value);
@@ -65,13 +80,22 @@ std::string first_line(const char* message) {
     return std::string(text.substr(0, text.find('\n')));
 }
 
+/// Nothing is printed, as notices may quote values. `standby_skipped` is a bool: the name of PostgreSQL's
+/// function is the same in all languages.
+void take_notice(void* standby_skipped, const PGresult* notice) {
+    const char* const function = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
+    if (function != nullptr && std::string_view{function} == "SyncRepWaitForLSN")
+        *static_cast<bool*>(standby_skipped) = true;
+}
+
 remedy remedy_of(std::string_view sqlstate) {
     if (sqlstate == "55P03" || sqlstate == "40P01" || sqlstate == "40001") return remedy::retry_now;
     if (sqlstate == "57014") return remedy::retry_later;        // statement_timeout
     if (sqlstate.starts_with("53")) return remedy::retry_later; // out of disk, memory or connections
     const bool gone = sqlstate.empty() || sqlstate.starts_with("08") || sqlstate.starts_with("57P") ||
                       sqlstate == "25P03" || // longest_silence
-                      sqlstate == "25006";   // read-only: the old primary, after a failover
+                      sqlstate == "25006" || // read-only: the old primary, after a failover
+                      sqlstate == "0A000";   // the same, where the transaction began as one that writes
     return gone ? remedy::reconnect : remedy::report;
 }
 
@@ -177,15 +201,20 @@ bool rows::is_null(int row, int column) const {
 
 // ---- connection ----
 
-void connection::finish_connection::operator()(pg_conn* conn) const {
-    PQfinish(conn);
-}
-
 connection::connection(const postgres_settings& settings, std::span<const statement> statements)
     : settings_(settings), application_(settings.application) {
     connect();
-    if (settings_.prepared) prepare(statements);
+    // What the others mean can depend on the settings already when they are prepared.
+    constexpr std::array of_settings{backend_statement, common_settings_statement};
+    if (settings_.prepared) prepare(of_settings);
     keep_settings();
+    std::vector<statement> others;
+    const auto is_other = [&](const statement& each) {
+        return std::ranges::find(of_settings, std::string_view{each.name}, &statement::name) ==
+               of_settings.end();
+    };
+    std::ranges::copy_if(statements, std::back_inserter(others), is_other);
+    if (settings_.prepared) prepare(others);
 }
 
 void connection::work_for(std::string_view request_id) {
@@ -199,23 +228,28 @@ void connection::lose(const std::string& why) {
     throw postgres_error(remedy::reconnect, "PostgreSQL: " + why);
 }
 
+/// PostgreSQL is not left at work for somebody who is gone.
+void connection::give_up() {
+    if (usable_) abandon(std::move(conn_));
+    lose("no answer in time");
+}
+
 void connection::connect() {
     const deadline until = std::chrono::steady_clock::now() + settings_.connect_timeout;
-    // What the url says comes later, and holds.
+    // What the url says comes later, and holds; but for the encoding, which what we send has.
     const auto silence = milliseconds_text(longest_silence);
-    const std::array keys{"fallback_application_name", "tcp_user_timeout", "dbname",
+    const std::array keys{"fallback_application_name", "tcp_user_timeout", "dbname", "client_encoding",
                           static_cast<const char*>(nullptr)};
-    const std::array values{settings_.application.c_str(), silence.c_str(), settings_.url.c_str(),
+    const std::array values{settings_.application.c_str(), silence.c_str(), settings_.url.c_str(), "UTF8",
                             static_cast<const char*>(nullptr)};
     conn_.reset(PQconnectStartParams(keys.data(), values.data(), 1)); // 1: dbname may be a whole url
     if (!conn_ || PQstatus(conn_.get()) == CONNECTION_BAD)
         lose("cannot connect: " + first_line(conn_ ? PQerrorMessage(conn_.get()) : "out of memory"));
+    PQsetNoticeReceiver(conn_.get(), take_notice, standby_skipped_.get());
     for (auto next = PGRES_POLLING_WRITING; next != PGRES_POLLING_OK; next = PQconnectPoll(conn_.get())) {
         if (next == PGRES_POLLING_FAILED) lose("cannot connect: " + first_line(PQerrorMessage(conn_.get())));
         wait(next == PGRES_POLLING_READING ? POLLIN : POLLOUT, until);
     }
-    PQsetNoticeProcessor(
-        conn_.get(), [](void*, const char*) {}, nullptr); // notices may quote values
     if (PQsetnonblocking(conn_.get(), 1) != 0 || PQenterPipelineMode(conn_.get()) != 1)
         lose("cannot pipeline: " + first_line(PQerrorMessage(conn_.get())));
     usable_ = true;
@@ -253,7 +287,7 @@ void connection::wait(short events, deadline until) {
     for (;;) {
         const auto left =
             std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-        if (left.count() <= 0) lose("no answer in time");
+        if (left.count() <= 0) give_up();
         pollfd watched{PQsocket(conn_.get()), events, 0};
         const int ready = ::poll(&watched, 1, static_cast<int>(left.count()));
         if (ready > 0) return;
@@ -342,16 +376,19 @@ std::vector<rows> connection::finish(deadline until) {
 // ---- transaction ----
 
 std::span<const statement> transaction_statements() {
-    static constexpr std::array list{begin_statement,   common_settings_statement, settings_statement,
-                                     backend_statement, commit_statement,          rollback_statement};
+    static constexpr std::array list{begin_statement,    begin_shared_statement, common_settings_statement,
+                                     settings_statement, backend_statement,      commit_statement,
+                                     rollback_statement};
     return list;
 }
 
-transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces)
+transaction::transaction(connection& on, std::string_view user, std::span<const std::string> spaces,
+                         durability wanted)
     : on_(on), own_statements_(on.shares_session() ? 3 : 2) {
-    send(begin_statement, {});
+    send(on_.shares_session() ? begin_shared_statement : begin_statement, {});
     if (on_.shares_session()) on_.send_common_settings(true);
-    send(settings_statement, {user, parameter::array(spaces), on_.application()});
+    const bool here = user.empty() || wanted == durability::here;
+    send(settings_statement, {user, parameter::array(spaces), on_.application(), parameter::boolean(here)});
 }
 
 transaction::~transaction() {
@@ -371,18 +408,26 @@ std::vector<rows> transaction::finish(deadline until) {
 }
 
 void transaction::send_commit() {
-    send(commit_statement, {});
-    on_.end_segment();
+    if (!on_.usable()) throw postgres_error(remedy::reconnect, "PostgreSQL: not connected");
+    try {
+        send(commit_statement, {});
+        on_.end_segment();
+    } catch (const postgres_error& failed) { // PostgreSQL commits as soon as it has read COMMIT itself
+        throw postgres_error(remedy::in_doubt, failed.what() + std::string(", COMMIT was under way"));
+    }
 }
 
 std::vector<rows> transaction::committed(deadline until) {
     open_ = false; // whatever comes, there is nothing left that a rollback could undo
     try {
         auto results = finish(until);
+        if (on_.standby_was_skipped())
+            throw postgres_error(remedy::in_doubt, "PostgreSQL: committed without the synchronous standby");
         results.pop_back();
         return results;
     } catch (const postgres_error& failed) {
-        if (failed.next() == remedy::reconnect) throw postgres_error(remedy::in_doubt, failed.what());
+        if (failed.next() == remedy::reconnect)
+            throw postgres_error(remedy::in_doubt, failed.what() + std::string(", COMMIT was under way"));
         open_ = true; // an earlier statement failed: the transaction is there, and broken
         throw;
     }

@@ -5,6 +5,7 @@
 // (settings::prepared).
 #pragma once
 
+#include "shared/store/abandoned_session.hpp"
 #include "shared/sync/time.hpp"
 
 #include <chrono>
@@ -17,9 +18,9 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-struct pg_conn;
 struct pg_result;
 
 namespace mana::store {
@@ -132,7 +133,7 @@ class connection {
     void end_segment();
     /// Sends what is in the pipeline and waits for the results of the oldest segment, in order. Throws
     /// postgres_error for the first statement that failed; what came after it did not run, and the results of
-    /// later segments are gone.
+    /// later segments are gone. What is not answered in time is cancelled, and the connection lost.
     std::vector<rows> finish(deadline until);
 
     /// Transactions are this request's from now on: PostgreSQL shows its id behind settings().application.
@@ -143,17 +144,21 @@ class connection {
     [[nodiscard]] bool shares_session() const { return shared_session_; }
     void send_common_settings(bool of_transaction);
 
+    /// Whether a COMMIT since the last call of this waited for a synchronous standby, and somebody had
+    /// PostgreSQL go on without it (pg_cancel_backend): PostgreSQL says so in a warning, and calls it a
+    /// success.
+    [[nodiscard]] bool standby_was_skipped() { return std::exchange(*standby_skipped_, false); }
+
     /// False once it was lost: make a new one.
     [[nodiscard]] bool usable() const { return usable_; }
     [[nodiscard]] const postgres_settings& settings() const { return settings_; }
 
   private:
-    struct finish_connection {
-        void operator()(pg_conn* conn) const;
-    };
     const postgres_settings settings_;
     std::string application_; ///< as PostgreSQL shows it during a transaction
-    std::unique_ptr<pg_conn, finish_connection> conn_;
+    std::unique_ptr<bool> standby_skipped_ =
+        std::make_unique<bool>(false); ///< libpq writes it, wherever this moves
+    owned_session conn_;
     std::deque<std::size_t> segments_; ///< statements sent, by segment, whose results were not read yet
     std::size_t open_segment_ = 0;     ///< statements sent since the last segment ended
     bool usable_ = false;
@@ -167,13 +172,22 @@ class connection {
     pg_result* next_result(deadline until);
     std::vector<rows> read_segment(deadline until, std::optional<postgres_error>& failure);
     [[noreturn]] void lose(const std::string& why);
+    [[noreturn]] void give_up();
+};
+
+/// What a transaction's COMMIT waits for, where synchronous_standby_names asks for a standby.
+enum class durability {
+    confirmed, ///< the standby: somebody is told that it is stored, or handed a position of it
+    here,      ///< this server's disk: what is lost with it is written again by itself
 };
 
 /// A transaction of one user: BEGIN and the settings that row-level security and the planner go by are the
 /// first things in the pipeline. Rolls back unless committed; a destructor that cannot drops the connection.
 class transaction {
   public:
-    transaction(connection& on, std::string_view user, std::span<const std::string> spaces);
+    /// One of nobody (no user) is not waited for by a standby, nor is one that says `durability::here`.
+    transaction(connection& on, std::string_view user, std::span<const std::string> spaces,
+                durability wanted = durability::confirmed);
     ~transaction();
     transaction(const transaction&) = delete;
     transaction& operator=(const transaction&) = delete;

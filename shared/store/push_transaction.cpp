@@ -86,6 +86,13 @@ const statement& write_log_of_one() {
     return made;
 }
 
+// A push that changes nothing is acknowledged for what an earlier one stored; and that one may have given up
+// waiting for a synchronous standby, which lacks it. A commit waits for the standby, up to its own place in
+// the write-ahead log, if it wrote anything: this writes a record there, and no row.
+constexpr statement reach_standby_statement{"reach_standby", R"(
+select case when current_setting('synchronous_standby_names') <> ''
+            then pg_logical_emit_message(true, 'mana-sync', '')::text end)"};
+
 /// A version 7 uuid: its time first, so that new keys gather at one end of the index.
 std::string time_ordered_uuid(sync::instant now, boost::uuids::random_generator& random) {
     auto id = random();
@@ -244,7 +251,10 @@ class push_attempt {
     }
 
     void write_log() {
-        if (merged_.rows.empty()) return;
+        if (merged_.rows.empty()) {
+            in_.send(reach_standby_statement, {});
+            return;
+        }
         boost::uuids::random_generator random;
         columns log;
         for (const auto& row : merged_.rows) {
@@ -307,7 +317,7 @@ class push_attempt {
             answer.has_more = answer.has_more || (shown_ && shown_->unfinished);
             return answer;
         } catch (const postgres_error& failed) {
-            if (!committed_) throw;
+            if (!committed_) throw_in_doubt(failed);
             if (failed.next() != remedy::retry_now) throw_after_commit(failed);
         }
         return read_page_of_committed();
@@ -328,6 +338,12 @@ class push_attempt {
         } catch (const postgres_error& failed) {
             throw_after_commit(failed);
         }
+    }
+
+    /// COMMIT was sent. Where the connection went before its answer came, it may have happened.
+    [[noreturn]] static void throw_in_doubt(const postgres_error& failed) {
+        const bool lost = failed.next() == remedy::reconnect;
+        throw postgres_error(lost ? remedy::in_doubt : failed.next(), failed.what());
     }
 
     /// Whatever fails now, nobody here may run the push again, on a new connection neither: a hard delete
@@ -389,7 +405,8 @@ std::span<const statement> push_statements() {
     static const auto list = [] {
         const auto shared = take_up_statements();
         std::vector<statement> all(shared.begin(), shared.end());
-        all.insert(all.end(), {begin_push_statement, write_log_of_many(), write_log_of_one()});
+        all.insert(all.end(),
+                   {begin_push_statement, write_log_of_many(), write_log_of_one(), reach_standby_statement});
         return all;
     }();
     return list;

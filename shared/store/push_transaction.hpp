@@ -1,7 +1,8 @@
 // One push is one transaction (SPEC §3): lock the scopes it writes, read the states of the touched records,
 // merge by the rules, write log, states and lost writes, commit. The author's page is read after it, in a
-// transaction of its own that goes in the same round trip, so that no lock is held for it. Two round trips,
-// whatever the push's size.
+// transaction of its own, so that no lock is held for it: where the author reads no space, in the same round
+// trip as the COMMIT. Two round trips then, whatever the push's size; three or four where the author reads
+// spaces, or the push wrote nothing; one more where spaces have to be looked up.
 #pragma once
 
 #include "shared/store/postgres.hpp"

@@ -26,10 +26,11 @@ std::chrono::milliseconds age_in(const rows& found, int column) {
     return std::chrono::milliseconds{found.number(0, column)};
 }
 
+/// What is kept here was told by a service, which tells it again.
 rows ask(connection& on, const std::string& user, const statement& what,
          std::initializer_list<parameter> parameters, deadline until) {
     return with_retries(until, [&] {
-        transaction asking(on, user, {});
+        transaction asking(on, user, {}, durability::here);
         asking.send(what, parameters);
         auto results = asking.commit_repeatable(until);
         return std::move(results.at(0));

@@ -2,6 +2,7 @@
 #include "tests/admin/admin_program.hpp"
 #include "tests/end_to_end/environment.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -118,6 +119,55 @@ TEST(command_line, answers_what_it_cannot_read_with_one_line_and_status_2) {
     const auto lost = check("/nowhere/env");
     EXPECT_EQ(lost.status, 1);
     EXPECT_EQ(lost.err, "mana-sync-admin: cannot read /nowhere/env: No such file or directory\n");
+}
+
+// A database of the test's own, for the role that owns tables.
+class empty_database {
+  public:
+    explicit empty_database(const std::string& options = {}) {
+        boss_.run("create database " + name_ + " owner mana_owner" + options);
+    }
+    ~empty_database() { boss_.run("drop database " + name_ + " with (force)"); }
+    empty_database(const empty_database&) = delete;
+    empty_database& operator=(const empty_database&) = delete;
+
+    // A default of every session in it.
+    void set(const std::string& setting) { boss_.run("alter database " + name_ + " set " + setting); }
+    [[nodiscard]] std::string url_for(const char* variable) const {
+        auto url = required_environment(variable);
+        return url.replace(url.find("/mana_sync"), std::string{"/mana_sync"}.size(), '/' + name_);
+    }
+
+  private:
+    superuser boss_;
+    const std::string name_ = "migrate_" + fresh("x").substr(2);
+};
+
+TEST(migrate, is_not_cut_off_in_its_midst_nor_led_astray_by_defaults_of_the_owner) {
+    empty_database hostile;
+    for (const char* const setting : {"statement_timeout = '40ms'", "lock_timeout = '1ms'",
+                                      "default_transaction_read_only = on", "search_path = elsewhere"})
+        hostile.set(setting);
+    const scratch folder;
+    std::filesystem::copy_file(sql_folder() + "/migrate", folder.file("migrate"));
+    (void)folder.write("0001_slow.sql",
+                       "select pg_sleep(0.2);\n"
+                       "create table what_holds as select current_setting('lock_timeout') as lock;\n");
+    const auto done = run_program({folder.file("migrate")},
+                                  {{"MIGRATE_DATABASE_URL", hostile.url_for("MANA_TEST_OWNER_URL")}});
+    EXPECT_EQ(done.status, 0) << done.err;
+    const auto seen = run_program({"/usr/bin/psql", "-XAtc", "select lock from public.what_holds",
+                                   hostile.url_for("MANA_TEST_SUPERUSER_URL")});
+    EXPECT_EQ(seen.out, "30s\n") << seen.err;
+}
+
+TEST(migrate, refuses_a_database_that_is_not_encoded_in_utf8_by_one_line) {
+    const empty_database latin{" encoding 'LATIN1' locale 'C' template template0"};
+    const auto done =
+        run_admin({"migrate"}, {{"MIGRATE_DATABASE_URL", latin.url_for("MANA_TEST_OWNER_URL")}});
+    EXPECT_NE(done.status, 0);
+    EXPECT_THAT(done.err, HasSubstr("the database is encoded in LATIN1; mana-sync needs one in UTF8"));
+    EXPECT_EQ(std::ranges::count(done.err, '\n'), 1) << done.err;
 }
 
 TEST(migrate, brings_an_empty_database_up_to_date_and_then_changes_nothing) {

@@ -1,5 +1,6 @@
 // doctor and status: a healthy stack, and each part away.
 #include "tests/admin/admin_program.hpp"
+#include "tests/end_to_end/absent_standby.hpp"
 #include "tests/end_to_end/device.hpp"
 #include "tests/end_to_end/environment.hpp"
 #include "tests/end_to_end/http_client.hpp"
@@ -156,6 +157,14 @@ TEST(doctor, tells_of_migrations_that_are_not_applied) {
     (void)folder.write("9999_next.sql", "");
     const auto done = run_admin({"doctor", "--sql-dir", folder.file("")});
     expect_failed(done, "migrations", "9999_next not applied");
+}
+
+TEST(doctor, names_a_synchronous_standby_that_is_gone) {
+    EXPECT_THAT(line_about("synchronous standby", run_admin({"doctor"}).out), StartsWith("ok "));
+    const end_to_end::absent_standby gone;
+    const auto done = run_admin({"doctor"});
+    expect_failed(done, "synchronous standby",
+                  "synchronous_standby_names asks for one, and none is connected");
 }
 
 class open_table {

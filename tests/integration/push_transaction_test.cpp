@@ -109,6 +109,26 @@ TEST(push_transaction, that_loses_its_connection_after_its_commit_is_not_run_aga
     EXPECT_EQ(log_of({sync::scope_of_user(ann.who.user)}, ann.app).size(), 1U);
 }
 
+TEST(transaction, that_is_not_answered_in_time_leaves_nothing_at_work_in_postgresql) {
+    static constexpr store::statement takes_long{"takes_long",
+                                                 "select pg_sleep(4)"}; // not yet statement_timeout
+    static constexpr store::statement at_work{
+        "at_work", "select count(*) from pg_stat_activity where application_name = $1 and state <> 'idle'"};
+    auto on = connect({takes_long});
+    on.work_for(fresh("impatient"));
+    store::transaction asking(on, "ann", {});
+    asking.send(takes_long, {});
+    EXPECT_THROW(asking.finish(std::chrono::steady_clock::now() + std::chrono::milliseconds{300}),
+                 store::postgres_error);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{2};
+    const auto left = [&] {
+        return run_once(connect_as_superuser({at_work}), at_work, {on.application()}).number(0, 0);
+    };
+    while (left() > 0 && std::chrono::steady_clock::now() < until) {
+    }
+    EXPECT_EQ(left(), 0) << "for two seconds after it was given up";
+}
+
 TEST(transaction, names_its_request_to_postgresql) {
     static constexpr store::statement who_asks{"who_asks", "select current_setting('application_name')"};
     auto on = connect({who_asks});

@@ -108,6 +108,7 @@ scripts() {
     script cost 300 tests/cost/run
     script checker 900 tests/checker/run
     printf 'set_tests_properties(checker PROPERTIES LABELS checker)\n'
+    script hostile_defaults 600 tests/hostile_defaults/run
     script pgbouncer 900 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
 }
 
