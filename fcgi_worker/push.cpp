@@ -1,6 +1,7 @@
 #include "fcgi_worker/push.hpp"
 
 #include "fcgi_worker/spaces.hpp"
+#include "shared/store/scope_states.hpp"
 #include "shared/sync/cursor.hpp"
 #include "shared/sync/push_request.hpp"
 
@@ -47,13 +48,17 @@ http_response push_handler::handle(const call& made, std::string_view body) {
         announce(made, push->client_id, done);
         log_capped(made, done.capped);
     };
-    const auto answer = tables_.run(made.until, [&](store::connection& on) {
-        return store::run_push(on, made.app, author, *push, terms, told, made.until);
-    });
-    counted_.changes_rejected.add(answer.rejected.size());
-    http_response response;
-    response.body = sync::to_json(answer);
-    return response;
+    try {
+        const auto answer = tables_.run(made.until, [&](store::connection& on) {
+            return store::run_push(on, made.app, author, *push, terms, told, made.until);
+        });
+        counted_.changes_rejected.add(answer.rejected.size());
+        http_response response;
+        response.body = sync::to_json(answer);
+        return response;
+    } catch (const store::records_too_large& too_much) {
+        return error_response(413, "records_too_large", too_much.what());
+    }
 }
 
 void push_handler::count(const store::committed_push& done) noexcept {

@@ -20,7 +20,7 @@ from lock_scopes($1, $2, '{}'))"};
 // key: left to itself, the planner walks all records of the scope, led by the policy's condition.
 constexpr statement records_statement{"read_records", R"(
 select record.scope, record.table_name, record.record_id, record.data::text, record.meta::text,
-       (extract(epoch from record.tombstone) * 1000)::bigint, record.marked
+       (extract(epoch from record.tombstone) * 1000)::bigint, record.marked, true
 from unnest($3::text[], $4::text[]) as wanted(table_name, record_id)
 cross join unnest($2::text[]) as home(scope)
 cross join lateral (
@@ -30,16 +30,32 @@ cross join lateral (
     offset 0
 ) as record)"};
 
+// The same of records that may be too large together: beyond $5 bytes they come without their texts.
+constexpr statement many_records_statement{"read_many_records", R"(
+select scope, table_name, record_id, case when fits then data::text end, case when fits then meta::text end,
+       (extract(epoch from tombstone) * 1000)::bigint, marked, fits
+from (
+    select record.*, sum(coalesce(bytes, octet_length(data::text) + octet_length(meta::text))) over () <= $5::bigint as fits
+    from unnest($3::text[], $4::text[]) as wanted(table_name, record_id)
+    cross join unnest($2::text[]) as home(scope)
+    cross join lateral (
+        select * from sync_records
+        where scope = home.scope and app_id = $1
+          and table_name = wanted.table_name and record_id = wanted.record_id
+        offset 0
+    ) as record
+) as weighed)"};
+
 // $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large
 // record only what changed travels; one that lost fields is replaced.
 constexpr std::string_view write_records_sql = R"(
-insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted)
+insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted, bytes)
 select scope, $1, table_name, record_id, data::jsonb, meta::jsonb, tombstone::timestamptz, marked::boolean,
-       deleted::boolean
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])
-    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted)
+       deleted::boolean, bytes::int
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted, bytes)
 on conflict (scope, app_id, table_name, record_id) do update
-set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded.deleted, )";
+set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded.deleted, bytes = excluded.bytes, )";
 
 const statement& add_to_records() {
     static const std::string sql =
@@ -67,6 +83,10 @@ constexpr statement forget_statement{"forget_lost_writes", R"(
 delete from sync_lost_writes
 where scope = $2 and app_id = $1 and lost_at < now() - $3::int * interval '1 day')"};
 
+constexpr std::int64_t records_bytes = 64'000'000;
+/// So many are never too large: the merge lets none grow beyond 10 MB.
+constexpr std::size_t records_of_any_size = 6;
+
 /// Whose name is left out of a record's times: in a user's own scope there is no other.
 std::string_view home_user(const std::string& scope, const std::string& user) {
     return scope == sync::scope_of_user(user) ? std::string_view(user) : std::string_view{};
@@ -74,9 +94,14 @@ std::string_view home_user(const std::string& scope, const std::string& user) {
 
 } // namespace
 
+records_too_large::records_too_large()
+    : postgres_error(remedy::report, "the records that are touched are larger than " +
+                                         std::to_string(records_bytes / 1'000'000) + " MB together") {}
+
 std::span<const statement> scope_statements() {
-    static const std::array list{lock_statement,    records_statement, add_to_records(),
-                                 replace_records(), lost_statement,    forget_statement};
+    static const std::array list{lock_statement,   records_statement, many_records_statement,
+                                 add_to_records(), replace_records(), lost_statement,
+                                 forget_statement};
     return list;
 }
 
@@ -97,12 +122,17 @@ void send_records(transaction& in, const std::string& app, const reader& who, co
         tables.push_back(table);
         ids.push_back(id);
     }
-    in.send(records_statement,
-            {app, parameter::array(scopes_of(who)), parameter::array(tables), parameter::array(ids)});
+    const auto scopes = scopes_of(who);
+    std::vector<parameter> parameters{app, parameter::array(scopes), parameter::array(tables),
+                                      parameter::array(ids)};
+    if (tables.size() * scopes.size() <= records_of_any_size) return in.send(records_statement, parameters);
+    parameters.push_back(parameter::number(records_bytes));
+    in.send(many_records_statement, parameters);
 }
 
 sync::record_map records_in(const rows& states, const std::string& user) {
     sync::record_map records;
+    if (states.count() > 0 && !states.boolean(0, 7)) throw records_too_large();
     for (int row = 0; row < states.count(); ++row) {
         const std::string scope{states.text(row, 0)};
         auto state = sync::from_stored(states.text(row, 3), states.text(row, 4), home_user(scope, user));
@@ -128,7 +158,7 @@ void send_touched_records(transaction& in, const std::string& app, const std::st
         auto& written = state.replaced ? replaced : added;
         written.add({key.scope, key.table, key.record_id, std::move(stored.values), std::move(stored.meta),
                      state.tombstone ? std::optional(sync::to_text(*state.tombstone)) : std::nullopt,
-                     state.marked ? "t" : "f", deleted ? "t" : "f"});
+                     state.marked ? "t" : "f", deleted ? "t" : "f", std::to_string(state.bytes)});
     }
     if (!added.empty()) in.send(add_to_records(), added.after({app}));
     if (!replaced.empty()) in.send(replace_records(), replaced.after({app}));

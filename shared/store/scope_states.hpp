@@ -32,10 +32,18 @@ struct scope_locks {
 void send_lock(transaction& in, const std::string& app, const std::set<std::string>& scopes);
 scope_locks locks_in(const rows& locked);
 
+/// The states of records that are touched would take more memory than one request may. Fewer at a time would
+/// not.
+class records_too_large : public postgres_error {
+  public:
+    records_too_large();
+};
+
 /// Tables and record ids.
 using record_names = std::set<std::pair<std::string, std::string>>;
 /// Asks for the states of these records in all scopes of `who`. After the locks.
 void send_records(transaction& in, const std::string& app, const reader& who, const record_names& named);
+/// Throws records_too_large.
 sync::record_map records_in(const rows& states, const std::string& user);
 
 /// Stores the states that were touched.

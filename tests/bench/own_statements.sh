@@ -27,7 +27,7 @@ same() { # VALUE
 }
 
 settings_sql() {
-    sql settings "$user" "'{}'" "'own'"
+    sql settings "$user" "'{}'" "'own'" "'f'"
 }
 
 # What the programs set once for each session of theirs.
@@ -56,7 +56,7 @@ push_script() {
     printf '%s\n' '\endpipeline' '\startpipeline'
     log_sql
     sql add_to_records :app "$scopes" "$(same "'notes'")" "$record_ids" "$(same :record_data)" \
-        "$(same :record_meta)" "$(same null)" "$(same "'f'")" "$(same "'f'")"
+        "$(same :record_meta)" "$(same null)" "$(same "'f'")" "$(same "'f'")" "$(same "'600'")"
     sql commit
     printf '%s\n' '\endpipeline'
 }

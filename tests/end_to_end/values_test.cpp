@@ -340,6 +340,7 @@ std::vector<std::string> hostile_bodies() {
         body_of({insert_with("r", "\"f\":1" + repeated("0", 1'000'000))}),
         body_of(std::vector<std::string>(2'000, change_of("r", R"("op":"update","fields":{"f":1})"))),
         body_of({update_with("r", '"' + repeated("a.", 2'000) + '"', "1")}),
+        body_of({update_with("r", "\"a" + repeated(".b", 200'000) + '"', "1")}),
         body_of({insert_with("r", "\"f\":1e99999999999999999999")})};
     std::string names;
     for (int i = 0; i < 50'000; ++i) names += (names.empty() ? "\"" : ",\"") + std::to_string(i) + "\":0";
@@ -409,6 +410,22 @@ class hostile_requests : public testing::Test {
         return took[pushes / 2];
     }
 };
+
+// Each is as large as a record may be, and a push of a kilobyte would have all of them read.
+TEST_F(hostile_requests, that_touch_more_than_a_worker_can_hold_are_refused_whole) {
+    ASSERT_TRUE(master.await_ready());
+    const std::string large = '"' + std::string(9'000'000, 'x') + '"';
+    std::vector<std::string> touching;
+    for (const auto* id : {"1", "2", "3", "4", "5", "6", "7", "8"}) {
+        ASSERT_EQ(push(body_of({update_with(id, "\"large\"", large)})).status, 200);
+        touching.push_back(update_with(id, "\"small\"", "1"));
+    }
+    const auto refused = push(body_of(touching));
+    EXPECT_EQ(refused.status, 413) << refused.body;
+    EXPECT_NE(refused.body.find("records_too_large"), std::string::npos) << refused.body;
+    touching.resize(6);
+    EXPECT_EQ(push(body_of(touching)).status, 200) << "fewer at a time fit";
+}
 
 TEST_F(hostile_requests, leave_a_worker_as_it_was) {
     constexpr std::size_t first = 25; // times four requests
