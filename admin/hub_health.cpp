@@ -17,9 +17,9 @@ std::int64_t number_in(const json::object& from, std::string_view key) {
     return found == nullptr ? 0 : found->to_number<std::int64_t>(failure);
 }
 
-bool says_up(const json::object& from, std::string_view key) {
+bool says(const json::object& from, std::string_view key, const char* what) {
     const json::value* const found = from.if_contains(key);
-    return found != nullptr && *found == json::value("up");
+    return found != nullptr && *found == json::value(what);
 }
 
 } // namespace
@@ -34,8 +34,8 @@ boost::system::result<hub_health, std::string> health_of_hub(const std::string& 
         return outcome{boost::system::in_place_error,
                        socket + ": /health answers " + std::to_string(reply->status) + " and no report"};
     const auto& said = parsed.get_object();
-    return hub_health{number_in(said, "connections"), number_in(said, "users"), says_up(said, "postgres"),
-                      says_up(said, "redis")};
+    return hub_health{number_in(said, "connections"), number_in(said, "users"), says(said, "postgres", "up"),
+                      says(said, "redis", "up"), says(said, "redis", "refuses")};
 }
 
 } // namespace mana::admin

@@ -13,6 +13,7 @@ struct hub_health {
     std::int64_t users = 0;
     bool postgres_up = false;
     bool redis_up = false;
+    bool redis_refuses = false; // it answers, and does not take what the hub tells it
 };
 
 // Asks /health at the hub's own socket; two seconds at most. An error is one line.
