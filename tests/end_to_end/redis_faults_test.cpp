@@ -191,18 +191,18 @@ TEST_F(redis_faults, without_rights_on_channels_nothing_is_added_to_the_stream_t
     own_redis redis{folder, "redis"};
     redis.ask({"ACL", "SETUSER", "default", "resetchannels"});
     start(redis.url());
-    push(5);
-    ASSERT_TRUE(await([&] { return redis.stream().size() >= 5; }));
+    push(100);
+    ASSERT_TRUE(await([&] { return redis.stream().size() >= 100; }));
     ASSERT_TRUE(await_sweeps(10));
-    EXPECT_EQ(redis.stream().size(), 5U);
+    EXPECT_EQ(redis.stream().size(), 100U);
     EXPECT_NE(redis_state(), "up");
     EXPECT_GT(untold_age(), 2);
     EXPECT_EQ(number("mana_sync_hub_redis_refuses{place=\"channels\"}"), 1);
-    EXPECT_NE(redis.ask({"INFO", "commandstats"}).find("cmdstat_xadd:calls=5,"), std::string::npos)
+    EXPECT_NE(redis.ask({"INFO", "commandstats"}).find("cmdstat_xadd:calls=100,"), std::string::npos)
         << redis.ask({"INFO", "commandstats"});
     redis.ask({"ACL", "SETUSER", "default", "allchannels"});
     EXPECT_TRUE(await([&] { return all_well(); }, 30s)) << asked("/health") << untold_age();
-    EXPECT_EQ(redis.stream().size(), 5U);
+    EXPECT_EQ(redis.stream().size(), 100U);
 }
 
 TEST_F(redis_faults, what_a_hub_added_before_it_was_killed_is_not_added_again) {
@@ -343,7 +343,6 @@ TEST_F(redis_faults, rows_that_are_taken_up_slowly_keep_no_push_from_being_told)
         },
         6s));
     EXPECT_GT(std::stoi(database.run(waiting)), 0) << "the rows were taken up too fast for this test";
-    EXPECT_TRUE(await([&] { return database.run(waiting) == "0"; }, 60s)) << database.run(waiting);
 }
 
 } // namespace
