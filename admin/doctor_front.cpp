@@ -48,10 +48,14 @@ finding hub_finding(const std::string& socket) {
     const std::string who = count_of(health->connections, "connection", "connections") + " of " +
                             count_of(health->users, "user", "users");
     if (health->postgres_up && health->redis_up) return {verdict::ok, "hub", who, {}};
+    if (health->postgres_up && health->redis_refuses)
+        return {verdict::failed, "hub", who + "; Redis refuses what it tells",
+                "journalctl -u mana-sync-hub -g redis_refuses"};
+    const bool redis_reached = health->redis_up || health->redis_refuses;
     return {verdict::failed, "hub",
             who + "; it does not reach " +
                 (health->postgres_up ? "Redis"
-                 : health->redis_up  ? "PostgreSQL"
+                 : redis_reached     ? "PostgreSQL"
                                      : "PostgreSQL and Redis"),
             "journalctl -u mana-sync-hub"};
 }

@@ -17,9 +17,9 @@ std::int64_t number_in(const json::object& from, std::string_view key) {
     return found == nullptr ? 0 : found->to_number<std::int64_t>(failure);
 }
 
-bool says(const json::object& from, std::string_view key, const char* state) {
+bool says(const json::object& from, std::string_view key, const char* what) {
     const json::value* const found = from.if_contains(key);
-    return found != nullptr && *found == json::value(state);
+    return found != nullptr && *found == json::value(what);
 }
 
 } // namespace
@@ -35,8 +35,12 @@ boost::system::result<hub_health, std::string> health_of_hub(const std::string& 
                        socket + ": /health answers " + std::to_string(reply->status) + " and no report"};
     const auto& said = parsed.get_object();
     const bool waits = says(said, "postgres", "standby_missing");
-    return hub_health{number_in(said, "connections"), number_in(said, "users"),
-                      waits || says(said, "postgres", "up"), waits, says(said, "redis", "up")};
+    return hub_health{number_in(said, "connections"),
+                      number_in(said, "users"),
+                      waits || says(said, "postgres", "up"),
+                      waits,
+                      says(said, "redis", "up"),
+                      says(said, "redis", "refuses")};
 }
 
 } // namespace mana::admin

@@ -14,6 +14,7 @@ struct hub_health {
     bool postgres_up = false;     // it reads, whatever commits wait for
     bool standby_missing = false; // commits wait for a synchronous standby in vain
     bool redis_up = false;
+    bool redis_refuses = false; // it answers, and does not take what the hub tells it
 };
 
 // Asks /health at the hub's own socket; two seconds at most. An error is one line.

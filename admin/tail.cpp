@@ -4,12 +4,14 @@
 #include "admin/subcommands.hpp"
 #include "shared/runtime/unique_fd.hpp"
 #include "shared/store/notification.hpp"
+#include "shared/store/redis_standing.hpp"
 #include "shared/sync/record.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <iostream>
+#include <optional>
 #include <poll.h>
 #include <stdexcept>
 #include <string>
@@ -23,7 +25,7 @@ namespace {
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto silence = 5s; // after which Redis is asked for a sign of life, and twice which it is given up
+constexpr auto between_looks = 5s; // whether Redis answers, and is the master
 constexpr auto least_pause = 100ms;
 constexpr auto longest_pause = 2s;
 constexpr std::string_view entries_at_once = "1000";
@@ -96,33 +98,54 @@ class follower {
     bool listened_ = false; // this connection was subscribed
     bool ever_listened_ = false;
     bool past_printed_ = false;
-    std::unordered_set<std::string>
-        printed_; // of the stream, since what came meanwhile waits on the channels too
+    // Of the stream, since what came meanwhile waits on the channels too: scope and cursor, which are of one
+    // push.
+    std::unordered_set<std::string> printed_;
 
     std::string listen() {
         const auto on = store::connect_redis(where_, redis_answers_within);
         if (!on) return on.error();
+        const auto beside = store::connect_redis(where_, redis_answers_within);
+        if (!beside) return beside.error();
+        if (auto reason = no_master(**beside); !reason.empty()) return reason;
         for (unsigned number = 0; number < store::channel_count; ++number)
             store::append_command(**on, {"SUBSCRIBE", store::channel_name(number)});
         if (!store::flush_commands(**on)) return store::lost_because(**on);
-        return follow(**on);
+        return follow(**on, **beside);
     }
 
-    std::string follow(redisContext& on) {
-        bool asked = false;
+    // One that was demoted tells its subscribers nothing of it: it is asked on a connection beside theirs.
+    std::string no_master(redisContext& beside) {
+        switch (store::role_of(beside, steady_clock::now() + redis_answers_within, stop_.get())) {
+        case store::redis_role::replica:
+            return "it is a replica, not the master";
+        case store::redis_role::silent:
+            return store::is_lost(beside) ? store::lost_because(beside) : "no answer to ROLE";
+        case store::redis_role::master:
+        case store::redis_role::unknown: // this user may not ask
+            break;
+        }
+        return {};
+    }
+
+    std::string follow(redisContext& on, redisContext& beside) {
+        auto next_look = steady_clock::now() + between_looks;
+        bool heard = true; // anything since the last PING
         while (true) {
-            const auto reply = store::next_reply(on, steady_clock::now() + silence, stop_.get());
+            const auto reply = store::next_reply(on, next_look, stop_.get());
             over_ = over_ || stopped_within(stop_.get(), 0ms);
             if (over_) return {};
             if (reply) {
-                asked = false;
+                heard = true;
                 if (auto refused = take(*reply); !refused.empty()) return refused;
-                continue;
             }
             if (store::is_lost(on)) return store::lost_because(on);
-            if (std::exchange(asked, true)) return "no answer to PING";
+            if (steady_clock::now() < next_look) continue;
+            if (!std::exchange(heard, false)) return "no answer to PING";
+            if (auto reason = no_master(beside); !reason.empty()) return reason;
             store::append_command(on, {"PING"});
             if (!store::flush_commands(on)) return store::lost_because(on);
+            next_look = steady_clock::now() + between_looks;
         }
     }
 
@@ -173,24 +196,31 @@ class follower {
     void print_entry(const redisReply& entry) {
         const redisReply& fields = *entry.element[1];
         if (fields.elements != 2) return;
-        std::string payload{text_of(*fields.element[1])};
-        print(payload);
-        printed_.insert(std::move(payload));
+        const std::string payload{text_of(*fields.element[1])};
+        if (const auto told = read(payload)) {
+            print(*told, payload);
+            printed_.insert(key_of(*told));
+        }
     }
 
     void print_new(const std::string& payload) {
-        if (printed_.erase(payload) == 0) print(payload);
+        const auto told = read(payload);
+        if (told && printed_.erase(key_of(*told)) == 0) print(*told, payload);
     }
 
-    void print(const std::string& payload) {
-        const auto told = store::parse_notification(payload);
-        if (!told) {
-            std::cerr << "mana-sync-admin: a notification cannot be read: " << told.error() << std::endl;
-            return;
-        }
-        if (!wanted_.app.empty() && told->app != wanted_.app) return;
-        if (!wanted_.user.empty() && !concerns(*told, wanted_.user)) return;
-        std::cout << (wanted_.json ? payload : line_of(*told)) << std::endl;
+    static std::string key_of(const store::notification& told) { return told.cursor + told.scope; }
+
+    static std::optional<store::notification> read(const std::string& payload) {
+        auto told = store::parse_notification(payload);
+        if (told) return std::move(*told);
+        std::cerr << "mana-sync-admin: a notification cannot be read: " << told.error() << std::endl;
+        return std::nullopt;
+    }
+
+    void print(const store::notification& told, const std::string& payload) {
+        if (!wanted_.app.empty() && told.app != wanted_.app) return;
+        if (!wanted_.user.empty() && !concerns(told, wanted_.user)) return;
+        std::cout << (wanted_.json ? payload : line_of(told)) << std::endl;
         over_ = over_ || !std::cout;
     }
 };

@@ -115,16 +115,16 @@ void log_sweep::begin(store::connection& on) {
     told_until_ = last_look_ = look;
 }
 
-/// What the look before this one saw was committed a second ago: Redis has told of it by now if it ever will.
-/// While it tells of nothing, there is nothing to wait for.
+/// What the look before this one saw was committed a second ago: its worker has told Redis by now if it ever
+/// will. Clients need not wait for that while Redis tells of nothing.
 void log_sweep::tell_clients(store::connection& on) {
     const std::string now = store::look_now(on, patience);
-    const std::string look = hears_.redis_up() ? last_look_ : now;
+    const std::string a_second_ago = std::exchange(last_look_, now);
+    const std::string look = hears_.redis_up() ? a_second_ago : now;
     store::pushes_between(
         on, told_until_, look, [this](const pushes& some) { hand_over(hears_.found, some); }, patience);
     told_until_ = look;
-    last_look_ = now;
-    tell_redis(on, look);
+    tell_redis(on, a_second_ago);
 }
 
 void log_sweep::tell_redis(store::connection& on, const std::string& look) {

@@ -3,6 +3,7 @@
 #include "tests/admin/admin_program.hpp"
 #include "tests/end_to_end/device.hpp"
 #include "tests/end_to_end/environment.hpp"
+#include "tests/end_to_end/own_parts.hpp"
 
 #include <algorithm>
 #include <boost/json/parse.hpp>
@@ -48,6 +49,37 @@ TEST_F(tailing, prints_a_push_and_ends_with_ctrl_c) {
                                       " app=todo tables=tasks client=phone count=1 cursor=2"));
     tail.signal(SIGINT);
     EXPECT_EQ(tail.await_end(), 0);
+}
+
+TEST(tail_of_another_redis, leaves_one_that_is_no_master_any_more) {
+    const end_to_end::scratch_folder folder;
+    end_to_end::own_redis redis{folder, "redis"};
+    running_admin tail{{"tail"}, {{"REDIS_URL", redis.url()}}};
+    ASSERT_TRUE(tail.await_error(holds("listening")));
+    redis.ask({"REPLICAOF", "127.0.0.1", "1"});
+    EXPECT_TRUE(tail.await_error(holds("it is a replica")));
+    redis.ask({"REPLICAOF", "NO", "ONE"});
+    EXPECT_TRUE(tail.await_error(holds("Redis is back")));
+}
+
+// A push that was told to channel and stream at two moments: the two differ in publishedAt.
+TEST(tail_of_another_redis, prints_what_is_in_the_stream_and_comes_by_channel_once) {
+    const end_to_end::scratch_folder folder;
+    end_to_end::own_redis redis{folder, "redis"};
+    const auto told = [](const std::string& published) {
+        return R"({"v":1,"scope":"u:ann","user":"ann","app":"todo","tables":["t"],"client":"c","count":1,)"
+               R"("cursor":"2026-01-31T09:00:00.000001Z","publishedAt":"2026-01-31T09:00:0)" +
+               published + R"(.000000Z"})";
+    };
+    redis.ask({"XADD", "mana-sync:1:log", "*", "n", told("1")});
+    running_admin tail{{"tail", "--since-start"}, {{"REDIS_URL", redis.url()}}};
+    ASSERT_TRUE(tail.await_output(holds("cursor=")));
+    redis.ask({"PUBLISH", "mana-sync:1:06", told("2")});
+    redis.ask({"PUBLISH", "mana-sync:1:06",
+               R"({"v":1,"scope":"u:ann","user":"ann","app":"last","tables":["t"],"client":"c","count":1,)"
+               R"("cursor":"2026-01-31T09:00:00.000002Z"})"});
+    ASSERT_TRUE(tail.await_output(holds("app=last")));
+    EXPECT_EQ(tail.out().find("app=todo"), tail.out().rfind("app=todo")) << tail.out();
 }
 
 TEST_F(tailing, leaves_out_other_users_and_apps) {

@@ -103,6 +103,11 @@ std::size_t database::count_connections(const std::string& application) {
     return std::stoul(PQgetvalue(found.get(), 0, 0));
 }
 
+bool database::redis_has_all() {
+    const auto found = ask("select oldest_unpublished() = 0 where $1 = ''", "");
+    return std::string_view{PQgetvalue(found.get(), 0, 0)} == "t";
+}
+
 std::chrono::sys_seconds database::wall_clock() {
     const auto found = ask("select extract(epoch from clock_timestamp())::bigint where $1 = ''", "");
     return std::chrono::sys_seconds{std::chrono::seconds{std::stoll(PQgetvalue(found.get(), 0, 0))}};

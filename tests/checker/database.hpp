@@ -43,6 +43,9 @@ class database {
     /// How many connections they have that are not in a transaction just now.
     std::size_t count_connections(const std::string& application);
 
+    /// Whether channels and stream of Redis are known to have every push.
+    bool redis_has_all();
+
     /// What PostgreSQL's clock shows.
     std::chrono::sys_seconds wall_clock();
 

@@ -117,6 +117,15 @@ void count_hung(const link_means& means, outcome& to) {
                              std::to_string(end_to_end::http_client::longest_wait.count()) + " ms");
 }
 
+/// A Redis that refused is tried again within half a minute.
+void count_untold(database* kept, outcome& to) {
+    constexpr auto longest = 45s;
+    if (kept == nullptr || end_to_end::await([kept] { return kept->redis_has_all(); }, longest)) return;
+    ++to.faults;
+    to.first_fault.push_back("channels or stream of Redis still lack a push after " +
+                             std::to_string(longest.count()) + " s");
+}
+
 } // namespace
 
 server_parts::server_parts(const needs& of_parts)
@@ -154,6 +163,7 @@ outcome play(const plan& planned, const manner& how, const server_parts& server)
     judged.judge_told(outages.all());
     outcome found{judged.faults(), judged.faulty(), {}, judged.lines()};
     count_hung(means, found);
+    count_untold(kept.get(), found);
     tell_work(book, devices, means, took, found.counts);
     if (faults != nullptr) tell_faults(*faults, after, found.counts);
     found.counts.push_back("compared   " + number(judged.comparisons()) + " times, with " +

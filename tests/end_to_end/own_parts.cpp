@@ -23,14 +23,6 @@ struct clear_result {
     void operator()(PGresult* result) const { PQclear(result); }
 };
 
-// One that a test may start by its name alone.
-std::string script(const scratch_folder& folder, const std::string& name, const std::string& command) {
-    const auto file = folder.file(name);
-    std::ofstream{file} << "#!/bin/sh\nexec " << command << '\n';
-    files::permissions(file, files::perms::owner_all);
-    return file;
-}
-
 std::string text_of(const redisReply& reply) {
     if (reply.type == REDIS_REPLY_INTEGER) return std::to_string(reply.integer);
     if (reply.str != nullptr) return {reply.str, reply.len};
@@ -67,6 +59,13 @@ std::string name_of_database() {
 
 } // namespace
 
+std::string script_in(const scratch_folder& folder, const std::string& name, const std::string& command) {
+    const auto file = folder.file(name);
+    std::ofstream{file} << "#!/bin/sh\nexec " << command << '\n';
+    files::permissions(file, files::perms::owner_all);
+    return file;
+}
+
 own_redis::own_redis(const scratch_folder& folder, const std::string& name,
                      const std::vector<std::string>& options)
     : socket_{folder.file(name + ".sock")} {
@@ -79,7 +78,7 @@ own_redis::own_redis(const scratch_folder& folder, const std::string& name,
         configuration << "dbfilename " << name << ".rdb\ndir " << folder.file("") << '\n';
         for (const auto& line : options) configuration << line << '\n';
     }
-    process_ = std::make_unique<program_process>(script(folder, name, "redis-server " + file), folder,
+    process_ = std::make_unique<program_process>(script_in(folder, name, "redis-server " + file), folder,
                                                  std::map<std::string, std::string>{}, -1);
     const bool answers = await([&] {
         if (auto connected = store::connect_redis(store::parse_redis_url(url()), 5s))
@@ -110,7 +109,7 @@ std::vector<std::string> own_redis::stream() {
 own_database::own_database(const scratch_folder& folder) : name_{name_of_database()} {
     run_at(required_environment("MANA_TEST_SUPERUSER_URL"), "create database " + name_ + " owner mana_owner");
     const auto migrate = required_environment("MANA_TEST_NGINX_TEMPLATE_DIR") + "/../sql/migrate";
-    program_process done{script(folder, "migrate", migrate + " >&2"),
+    program_process done{script_in(folder, "migrate", migrate + " >&2"),
                          folder,
                          {{"MIGRATE_DATABASE_URL", with_database("MANA_TEST_OWNER_URL", name_)}},
                          -1};

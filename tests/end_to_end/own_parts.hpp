@@ -13,6 +13,9 @@
 
 namespace mana::end_to_end {
 
+// A program in `folder` that runs a command of a shell, for whoever starts programs by their name alone.
+std::string script_in(const scratch_folder& folder, const std::string& name, const std::string& command);
+
 // A Redis on a socket in `folder`, which answers when the constructor returns, and ends with the test.
 class own_redis {
   public:

@@ -15,7 +15,6 @@
 #include <boost/json/value_to.hpp>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <gtest/gtest.h>
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
@@ -145,6 +144,22 @@ TEST_F(redis_faults, what_the_stream_refused_is_in_it_once_when_there_is_room_ag
     EXPECT_EQ(channels.heard(), 4U);
 }
 
+TEST_F(redis_faults, doctor_tells_what_the_stream_lacks) {
+    own_redis redis{folder, "redis"};
+    start_well(redis);
+    redis.ask({"CONFIG", "SET", "maxmemory", "1"});
+    push(1);
+    ASSERT_TRUE(await([&] { return redis_state() == "refuses"; })) << asked("/health");
+    database.run("update sync_pushes set newest = newest - interval '20 minutes'");
+    program_process doctor{
+        script_in(folder, "doctor", required_environment("MANA_TEST_ADMIN_PROGRAM") + " doctor >&2"), folder,
+        settings, -1};
+    EXPECT_EQ(doctor.await_end(), 1);
+    EXPECT_TRUE(doctor.logs("the stream of Redis is not known to have a push of 20 min ago")) << doctor.log();
+    EXPECT_TRUE(doctor.logs("Redis refuses what it tells")) << doctor.log();
+    EXPECT_TRUE(doctor.logs("entries of the stream  Redis: OOM")) << doctor.log();
+}
+
 TEST_F(redis_faults, a_key_of_another_type_in_the_place_of_the_stream_shows) {
     own_redis redis{folder, "redis"};
     redis.ask({"SET", "mana-sync:1:log", "not a stream"});
@@ -176,18 +191,18 @@ TEST_F(redis_faults, without_rights_on_channels_nothing_is_added_to_the_stream_t
     own_redis redis{folder, "redis"};
     redis.ask({"ACL", "SETUSER", "default", "resetchannels"});
     start(redis.url());
-    push(5);
-    ASSERT_TRUE(await([&] { return redis.stream().size() >= 5; }));
+    push(100);
+    ASSERT_TRUE(await([&] { return redis.stream().size() >= 100; }));
     ASSERT_TRUE(await_sweeps(10));
-    EXPECT_EQ(redis.stream().size(), 5U);
+    EXPECT_EQ(redis.stream().size(), 100U);
     EXPECT_NE(redis_state(), "up");
     EXPECT_GT(untold_age(), 2);
     EXPECT_EQ(number("mana_sync_hub_redis_refuses{place=\"channels\"}"), 1);
-    EXPECT_NE(redis.ask({"INFO", "commandstats"}).find("cmdstat_xadd:calls=5,"), std::string::npos)
+    EXPECT_NE(redis.ask({"INFO", "commandstats"}).find("cmdstat_xadd:calls=100,"), std::string::npos)
         << redis.ask({"INFO", "commandstats"});
     redis.ask({"ACL", "SETUSER", "default", "allchannels"});
     EXPECT_TRUE(await([&] { return all_well(); }, 30s)) << asked("/health") << untold_age();
-    EXPECT_EQ(redis.stream().size(), 5U);
+    EXPECT_EQ(redis.stream().size(), 100U);
 }
 
 TEST_F(redis_faults, what_a_hub_added_before_it_was_killed_is_not_added_again) {
@@ -299,14 +314,11 @@ TEST_F(failover, a_replica_for_good_is_no_redis_that_is_up) {
 TEST_F(redis_faults, rows_that_are_taken_up_slowly_keep_no_push_from_being_told) {
     own_redis redis{folder, "redis"};
     const auto port = std::to_string(free_port());
-    const auto file = folder.file("identity");
-    std::ofstream{file} << "#!/bin/sh\nexec /usr/bin/python3 "
-                        << required_environment("MANA_TEST_NGINX_TEMPLATE_DIR") +
-                               "/../tests/identity/identity.py --service-key dev-service-key --port " + port +
-                               " --state-dir " + folder.file("identity-state")
-                        << '\n';
-    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
-    const program_process identity{file, folder, {}, -1};
+    const auto service = required_environment("MANA_TEST_NGINX_TEMPLATE_DIR") +
+                         "/../tests/identity/identity.py --service-key dev-service-key --port " + port +
+                         " --state-dir " + folder.file("identity-state");
+    const program_process identity{
+        script_in(folder, "identity", "/usr/bin/python3 " + service), folder, {}, -1};
     http_client control{"http://127.0.0.1:" + port};
     ASSERT_TRUE(await([&] {
         try {
@@ -331,7 +343,6 @@ TEST_F(redis_faults, rows_that_are_taken_up_slowly_keep_no_push_from_being_told)
         },
         6s));
     EXPECT_GT(std::stoi(database.run(waiting)), 0) << "the rows were taken up too fast for this test";
-    EXPECT_TRUE(await([&] { return database.run(waiting) == "0"; }, 60s)) << database.run(waiting);
 }
 
 } // namespace
