@@ -84,8 +84,7 @@ bool redis_catch_up::has(told_place place, const store::notification& push) cons
 
 bool redis_catch_up::reach(told_place place) {
     const auto reached = publisher_.reach();
-    if (!reached.failure.empty()) failed(place, reached);
-    return reached.failure.empty();
+    return reached.failure.empty() || failed(place, reached);
 }
 
 /// False: not all could be read that is there.
@@ -95,7 +94,7 @@ bool redis_catch_up::read_stream(sync::position from, const std::function<bool()
     while (go_on()) {
         const std::string before = last_read_;
         const auto done = publisher_.read_stream(last_read_, read_at_once, read);
-        if (!done.failure.empty()) return failed(told_place::stream, done), false;
+        if (!done.failure.empty()) return failed(told_place::stream, done);
         for (const auto& push : read) of(told_place::stream).told.add(push);
         if (last_read_ == before) return true;
     }
@@ -118,12 +117,13 @@ bool redis_catch_up::tell_some(told_place place, const std::vector<store::notifi
     for (std::size_t at = 0; at < some.size(); ++at)
         if (taken[at]) of(place).told.add(some[at]);
     metrics_.published_late(place, static_cast<std::size_t>(std::ranges::count(taken, true)));
-    if (!done.failure.empty()) return failed(place, done), false;
+    if (!done.failure.empty()) return failed(place, done);
     if (of(place).failing) complete(place);
     return true;
 }
 
-void redis_catch_up::failed(told_place place, const store::publisher::outcome& why) {
+/// False.
+bool redis_catch_up::failed(told_place place, const store::publisher::outcome& why) {
     auto& at = of(place);
     // One that is away is tried as often as the publisher connects.
     if (why.refused) {
@@ -133,6 +133,7 @@ void redis_catch_up::failed(told_place place, const store::publisher::outcome& w
     const bool is_new = !at.failing.exchange(true) || at.failure != why.failure;
     at.failure = why.failure;
     if (is_new) log::warn("redis_refuses", {{"place", name_of(place)}, {"reason", why.failure}});
+    return false;
 }
 
 } // namespace mana::hub

@@ -71,7 +71,7 @@ class redis_catch_up {
     bool read_stream(sync::position from, const std::function<bool()>& go_on);
     void begin_to_read(sync::position from);
     bool tell_some(store::told_place place, const std::vector<store::notification>& some);
-    void failed(store::told_place place, const store::publisher::outcome& why);
+    bool failed(store::told_place place, const store::publisher::outcome& why);
 };
 
 } // namespace mana::hub

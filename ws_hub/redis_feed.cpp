@@ -127,7 +127,6 @@ std::string redis_feed::listen(redisContext& on, redisContext& beside) {
 /// Why Redis is not to be listened to, or nothing. Who may not ask learns of a demotion only by what the
 /// sweep is refused.
 std::optional<std::string> redis_feed::not_to_be_heard(redisContext& beside) {
-    static log::limiter unknown{3'600s};
     switch (store::role_of(beside, steady_clock::now() + role_told_within, wake_.get())) {
     case store::redis_role::master:
         return std::nullopt;
@@ -138,7 +137,7 @@ std::optional<std::string> redis_feed::not_to_be_heard(redisContext& beside) {
     case store::redis_role::unknown:
         break;
     }
-    if (unknown.admit(steady_clock::now()))
+    if (role_unknown_.admit(steady_clock::now()))
         log::warn("redis_role_unknown", {{"reason", "the user may ask neither ROLE nor INFO"}});
     return std::nullopt;
 }

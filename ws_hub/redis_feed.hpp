@@ -9,6 +9,7 @@
 // master counts as away.
 #pragma once
 
+#include "shared/runtime/log.hpp"
 #include "shared/runtime/unique_fd.hpp"
 #include "shared/store/notification.hpp"
 #include "shared/store/redis.hpp"
@@ -61,6 +62,8 @@ class redis_feed {
     std::condition_variable drained_;
     std::deque<store::notification>
         inbox_; // a drain() is on its way to the io thread whenever it is not empty
+
+    runtime::log::limiter role_unknown_{std::chrono::hours{1}}; // on the feed's thread
 
     std::thread thread_; // last: it uses all above
 

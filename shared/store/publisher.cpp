@@ -94,6 +94,12 @@ struct publisher::impl {
 
     enum class ending { answered, gone, late };
 
+    ending without_reply() {
+        const bool late = !is_lost(*context);
+        drop(late ? "no answer in time" : lost_because(*context));
+        return late ? ending::late : ending::gone;
+    }
+
     /// Gives each of `count` replies to `take`. But for answered there is no connection any more: gone is
     /// also one to a Redis that is not the one to talk to.
     template<class Take>
@@ -101,11 +107,12 @@ struct publisher::impl {
         const auto until = steady_clock::now() + round_trip;
         for (std::size_t place = 0; place < count; ++place) {
             const redis_reply reply = next_reply(*context, until);
-            if (!reply && !is_lost(*context)) return drop("no answer in time"), ending::late;
-            if (!reply) return lost(), ending::gone;
+            if (!reply) return without_reply();
             const bool error = reply->type == REDIS_REPLY_ERROR;
-            if (error && calls_for_new_connection(text_of(*reply)))
-                return drop(std::string{text_of(*reply)}), ending::gone;
+            if (error && calls_for_new_connection(text_of(*reply))) {
+                drop(std::string{text_of(*reply)});
+                return ending::gone;
+            }
             take(place, *reply);
         }
         return ending::answered;
