@@ -45,7 +45,8 @@ from (values ('statement_timeout', $1), ('lock_timeout', $2), ('idle_in_transact
              ('client_encoding', 'UTF8'), ('standard_conforming_strings', 'on'), ('array_nulls', 'on'),
              ('datestyle', 'ISO, YMD'), ('intervalstyle', 'postgres'), ('timezone', 'UTC'),
              ('extra_float_digits', '1'), ('bytea_output', 'hex'), ('xmloption', 'content'),
-             ('search_path', 'public, pg_temp'), ('row_security', 'on'), ('client_min_messages', 'warning'), ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),
+             ('search_path', 'public, pg_temp'), ('row_security', 'on'), ('client_min_messages', 'warning'),
+             ('default_transaction_read_only', 'off'), ('default_transaction_isolation', 'read committed'),
              ('transform_null_equals', 'off'), ('exit_on_error', 'off'),
              ('plpgsql.extra_errors', 'none'), ('plpgsql.extra_warnings', 'none'),
              ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_sort', 'off'),
@@ -367,6 +368,8 @@ std::vector<rows> connection::finish(deadline until) {
     flush(until);
     std::optional<postgres_error> failure;
     auto results = read_segment(until, failure);
+    if (!failure && std::exchange(*standby_skipped_, false))
+        failure.emplace(remedy::in_doubt, "PostgreSQL: committed without the synchronous standby");
     if (!failure) return results;
     while (!segments_.empty()) read_segment(until, failure);
     if (failure->next() == remedy::reconnect) usable_ = false;
@@ -421,13 +424,12 @@ std::vector<rows> transaction::committed(deadline until) {
     open_ = false; // whatever comes, there is nothing left that a rollback could undo
     try {
         auto results = finish(until);
-        if (on_.standby_was_skipped())
-            throw postgres_error(remedy::in_doubt, "PostgreSQL: committed without the synchronous standby");
         results.pop_back();
         return results;
     } catch (const postgres_error& failed) {
         if (failed.next() == remedy::reconnect)
             throw postgres_error(remedy::in_doubt, failed.what() + std::string(", COMMIT was under way"));
+        if (failed.next() == remedy::in_doubt) throw;
         open_ = true; // an earlier statement failed: the transaction is there, and broken
         throw;
     }
