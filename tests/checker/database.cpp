@@ -90,6 +90,19 @@ void database::end_segment() {
     ask("select pg_switch_wal() where $1 = ''", "");
 }
 
+void database::command(const char* sql) {
+    const result done{PQexec(conn_.get(), sql)};
+    const auto status = PQresultStatus(done.get());
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        throw std::runtime_error(PQerrorMessage(conn_.get()));
+}
+
+void database::await_a_standby(bool wanted) {
+    command(wanted ? "alter system set synchronous_standby_names = 'nobody'"
+                   : "alter system reset synchronous_standby_names");
+    command("select pg_reload_conf()");
+}
+
 std::size_t database::count_connections(const std::string& application) {
     const auto found = ask(count_all, application);
     return std::stoul(PQgetvalue(found.get(), 0, 0));

@@ -49,6 +49,9 @@ class database {
     /// Of PostgreSQL's own log: the next commit needs a new one.
     void end_segment();
 
+    /// From now on commits wait for a synchronous standby, that there is none of; or not any more.
+    void await_a_standby(bool wanted);
+
   private:
     struct finish_connection {
         void operator()(pg_conn* conn) const;
@@ -58,6 +61,7 @@ class database {
     };
     using result = std::unique_ptr<pg_result, clear_result>;
     result ask(const char* sql, const std::string& parameter);
+    void command(const char* sql);
 
     std::unique_ptr<pg_conn, finish_connection> conn_;
 };

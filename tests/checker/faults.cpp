@@ -32,6 +32,7 @@ constexpr std::array every_kind{named_kind{fault::worker, "worker"},
                                 named_kind{fault::cut, "cut"},
                                 named_kind{fault::clock, "clock"},
                                 named_kind{fault::disk, "disk"},
+                                named_kind{fault::standby, "standby"},
                                 named_kind{fault::before_commit, "before-commit"},
                                 named_kind{fault::in_doubt, "in-doubt"},
                                 named_kind{fault::after_commit, "after-commit"},
@@ -120,7 +121,7 @@ needs needs_of(const std::vector<fault>& kinds) {
     // Another hub over the same PostgreSQL might be the one to tell what nobody had told.
     const bool hub_alone = has(fault::hub_after_publish);
     return {.postgres = hub_alone || has(fault::postgres) || has(fault::freeze) || has(fault::cut) ||
-                        has(fault::clock) || has(fault::disk),
+                        has(fault::clock) || has(fault::disk) || has(fault::standby),
             .clock = has(fault::clock),
             .disk = has(fault::disk),
             .network = has(fault::cut),
@@ -219,6 +220,8 @@ void fault_schedule::strike_at_once(fault kind) {
         return step_the_clock_back();
     case fault::disk:
         return fill_the_disk();
+    case fault::standby:
+        return miss_a_standby();
     case fault::before_commit:
     case fault::in_doubt:
     case fault::after_commit:
@@ -302,6 +305,15 @@ void fault_schedule::end_segment_of_postgres() const {
         database{on_.superuser_url()}.end_segment();
     } catch (const std::runtime_error&) { // it ends before it answers
     }
+}
+
+// Some give up waiting for it meanwhile: what they pushed is stored, and they push it again.
+void fault_schedule::miss_a_standby() {
+    const std::chrono::milliseconds time{500 + below(11'500)};
+    database{on_.superuser_url()}.await_a_standby(true);
+    std::this_thread::sleep_for(time);
+    database{on_.superuser_url()}.await_a_standby(false);
+    after_.back();
 }
 
 // Half of the times PostgreSQL needs space for its own log at once, without which it ends.

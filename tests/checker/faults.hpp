@@ -30,6 +30,7 @@ enum class fault {
     cut,
     clock,
     disk,
+    standby,
     before_commit,
     in_doubt,
     after_commit,
@@ -79,6 +80,7 @@ class fault_schedule {
     void cut_network();
     void step_the_clock_back();
     void fill_the_disk();
+    void miss_a_standby();
     void end_segment_of_postgres() const;
     int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint64_t>(limit)); }
 
