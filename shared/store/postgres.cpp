@@ -368,6 +368,8 @@ std::vector<rows> connection::finish(deadline until) {
     flush(until);
     std::optional<postgres_error> failure;
     auto results = read_segment(until, failure);
+    if (!failure && std::exchange(*standby_skipped_, false))
+        failure.emplace(remedy::in_doubt, "PostgreSQL: committed without the synchronous standby");
     if (!failure) return results;
     while (!segments_.empty()) read_segment(until, failure);
     if (failure->next() == remedy::reconnect) usable_ = false;
@@ -422,13 +424,12 @@ std::vector<rows> transaction::committed(deadline until) {
     open_ = false; // whatever comes, there is nothing left that a rollback could undo
     try {
         auto results = finish(until);
-        if (on_.standby_was_skipped())
-            throw postgres_error(remedy::in_doubt, "PostgreSQL: committed without the synchronous standby");
         results.pop_back();
         return results;
     } catch (const postgres_error& failed) {
         if (failed.next() == remedy::reconnect)
             throw postgres_error(remedy::in_doubt, failed.what() + std::string(", COMMIT was under way"));
+        if (failed.next() == remedy::in_doubt) throw;
         open_ = true; // an earlier statement failed: the transaction is there, and broken
         throw;
     }

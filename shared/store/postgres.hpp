@@ -133,7 +133,9 @@ class connection {
     void end_segment();
     /// Sends what is in the pipeline and waits for the results of the oldest segment, in order. Throws
     /// postgres_error for the first statement that failed; what came after it did not run, and the results of
-    /// later segments are gone. What is not answered in time is cancelled, and the connection lost.
+    /// later segments are gone. What is not answered in time is cancelled, and the connection lost. A COMMIT
+    /// that waited for a synchronous standby, until somebody had PostgreSQL go on without it
+    /// (pg_cancel_backend), is in_doubt: PostgreSQL calls it a success, with a warning.
     std::vector<rows> finish(deadline until);
 
     /// Transactions are this request's from now on: PostgreSQL shows its id behind settings().application.
@@ -143,11 +145,6 @@ class connection {
     /// Whether a pooler lends the session to others too: then each transaction sends its settings itself.
     [[nodiscard]] bool shares_session() const { return shared_session_; }
     void send_common_settings(bool of_transaction);
-
-    /// Whether a COMMIT since the last call of this waited for a synchronous standby, and somebody had
-    /// PostgreSQL go on without it (pg_cancel_backend): PostgreSQL says so in a warning, and calls it a
-    /// success.
-    [[nodiscard]] bool standby_was_skipped() { return std::exchange(*standby_skipped_, false); }
 
     /// False once it was lost: make a new one.
     [[nodiscard]] bool usable() const { return usable_; }

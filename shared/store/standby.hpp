@@ -28,7 +28,7 @@ standby_state look_at_standby(connection& on, deadline until);
 
 /// Ends the waiting of commits by this role's programs of mana-sync that nobody can wait for any more: of a
 /// worker that was killed. Whoever waits all the same is told that the standby lacks it
-/// (connection::standby_was_skipped). Throws postgres_error.
+/// (connection::finish). Throws postgres_error.
 void end_forgotten_waits(connection& on, std::chrono::milliseconds older_than, deadline until);
 
 } // namespace mana::store

@@ -90,12 +90,17 @@ void database::end_segment() {
     ask("select pg_switch_wal() where $1 = ''", "");
 }
 
-void database::await_standby(const std::string& name) {
-    // ALTER SYSTEM takes no parameter; the names are this program's own.
-    const auto setting = "alter system set synchronous_standby_names = '" + name + "'";
-    const std::unique_ptr<pg_result, clear_result> set{PQexec(conn_.get(), setting.c_str())};
-    if (PQresultStatus(set.get()) != PGRES_COMMAND_OK) throw std::runtime_error(PQerrorMessage(conn_.get()));
-    ask("select pg_reload_conf() where $1 = ''", "");
+void database::command(const char* sql) {
+    const result done{PQexec(conn_.get(), sql)};
+    const auto status = PQresultStatus(done.get());
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        throw std::runtime_error(PQerrorMessage(conn_.get()));
+}
+
+void database::await_a_standby(bool wanted) {
+    command(wanted ? "alter system set synchronous_standby_names = 'nobody'"
+                   : "alter system reset synchronous_standby_names");
+    command("select pg_reload_conf()");
 }
 
 std::size_t database::count_connections(const std::string& application) {

@@ -49,11 +49,11 @@ class database {
     /// What PostgreSQL's clock shows.
     std::chrono::sys_seconds wall_clock();
 
-    /// Commits wait for a standby of that name from now on; for none where it is empty.
-    void await_standby(const std::string& name);
-
     /// Of PostgreSQL's own log: the next commit needs a new one.
     void end_segment();
+
+    /// From now on commits wait for a synchronous standby, that there is none of; or not any more.
+    void await_a_standby(bool wanted);
 
   private:
     struct finish_connection {
@@ -64,6 +64,7 @@ class database {
     };
     using result = std::unique_ptr<pg_result, clear_result>;
     result ask(const char* sql, const std::string& parameter);
+    void command(const char* sql);
 
     std::unique_ptr<pg_conn, finish_connection> conn_;
 };

@@ -30,12 +30,12 @@ constexpr std::array every_kind{named_kind{fault::worker, "worker"},
                                 named_kind{fault::redis, "redis"},
                                 named_kind{fault::redis_full, "redis-full"},
                                 named_kind{fault::redis_demoted, "redis-demoted"},
-                                named_kind{fault::standby, "standby"},
                                 named_kind{fault::freeze, "freeze"},
                                 named_kind{fault::nginx, "nginx"},
                                 named_kind{fault::cut, "cut"},
                                 named_kind{fault::clock, "clock"},
                                 named_kind{fault::disk, "disk"},
+                                named_kind{fault::standby, "standby"},
                                 named_kind{fault::before_commit, "before-commit"},
                                 named_kind{fault::in_doubt, "in-doubt"},
                                 named_kind{fault::after_commit, "after-commit"},
@@ -217,8 +217,6 @@ void fault_schedule::strike_at_once(fault kind) {
         return fill_redis();
     case fault::redis_demoted:
         return demote_redis();
-    case fault::standby:
-        return lose_the_standby();
     case fault::freeze:
         return freeze_something();
     case fault::nginx:
@@ -229,6 +227,8 @@ void fault_schedule::strike_at_once(fault kind) {
         return step_the_clock_back();
     case fault::disk:
         return fill_the_disk();
+    case fault::standby:
+        return miss_a_standby();
     case fault::before_commit:
     case fault::in_doubt:
     case fault::after_commit:
@@ -337,13 +337,12 @@ void fault_schedule::demote_redis() {
     after_.back();
 }
 
-// Commits wait for it, each within the database already: some for longer than their request may last.
-void fault_schedule::lose_the_standby() {
-    const std::chrono::milliseconds time{500 + below(7'500)};
-    database operators{on_.superuser_url()};
-    operators.await_standby("gone");
+// Some give up waiting for it meanwhile: what they pushed is stored, and they push it again.
+void fault_schedule::miss_a_standby() {
+    const std::chrono::milliseconds time{500 + below(11'500)};
+    database{on_.superuser_url()}.await_a_standby(true);
     std::this_thread::sleep_for(time);
-    operators.await_standby("");
+    database{on_.superuser_url()}.await_a_standby(false);
     after_.back();
 }
 

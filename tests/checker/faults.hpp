@@ -27,12 +27,12 @@ enum class fault {
     redis,
     redis_full,
     redis_demoted,
-    standby,
     freeze,
     nginx,
     cut,
     clock,
     disk,
+    standby,
     before_commit,
     in_doubt,
     after_commit,
@@ -84,7 +84,7 @@ class fault_schedule {
     void fill_the_disk();
     void fill_redis();
     void demote_redis();
-    void lose_the_standby();
+    void miss_a_standby();
     void tell_redis(const std::vector<std::string>& words) const;
     void end_segment_of_postgres() const;
     int below(int limit) { return static_cast<int>(random_() % static_cast<std::uint64_t>(limit)); }

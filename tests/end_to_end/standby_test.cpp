@@ -87,14 +87,16 @@ TEST_F(standby, that_is_gone_is_not_forgotten_where_an_operator_ends_the_waiting
     worker_process master{folder, settings};
     ASSERT_TRUE(master.await_ready());
     ASSERT_EQ(push(task("before")).status, 200);
-    const absent_standby gone;
-    auto reply = std::async(std::launch::async, [&] { return push(task("during")); });
-    const auto end_waiting = [&] {
-        return keeper.ask(
-                   "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'") == "t";
-    };
-    EXPECT_TRUE(await(end_waiting)) << "the push does not wait";
-    EXPECT_EQ(reply.get().status, 503) << "the standby has nothing of it";
+    {
+        const absent_standby gone;
+        auto reply = std::async(std::launch::async, [&] { return push(task("during")); });
+        const std::string end_waiting =
+            "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
+        EXPECT_TRUE(await([&] { return keeper.ask(end_waiting) == "t"; })) << "the push does not wait";
+        EXPECT_EQ(reply.get().status, 503) << "the standby has nothing of it";
+    }
+    for (const char* const id : {"during", "after", "later"}) EXPECT_EQ(push(task(id)).status, 200);
+    EXPECT_EQ(rows(), 4U) << "each answer is that of its own question";
 }
 
 TEST_F(standby, that_is_gone_keeps_no_backend_of_a_worker_that_was_killed) {

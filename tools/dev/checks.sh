@@ -109,7 +109,7 @@ scripts() {
     script checker 900 tests/checker/run
     printf 'set_tests_properties(checker PROPERTIES LABELS checker)\n'
     script hostile_defaults 600 tests/hostile_defaults/run
-    script pgbouncer 900 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
+    script pgbouncer 1200 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
 }
 
 # Prints a test for CTest, which knows no limit where none is named.
