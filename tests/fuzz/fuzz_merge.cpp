@@ -22,6 +22,13 @@ constexpr std::string_view user = "ann";
 constexpr std::array<std::string_view, 8> values{
     "null", "0", "1", R"("")", R"({"b":{"b":1},"a":2})", "[]", R"([0,{"b":1}])", "true"};
 
+/// ASCII without NUL: what is no UTF-8 is refused before anything is merged.
+std::string name_in(std::string_view text) {
+    std::string name{text};
+    for (char& c : name) c = static_cast<char>(std::max(c & 0x7f, 1));
+    return name;
+}
+
 sync::change change_in(std::string_view line) {
     sync::change change;
     change.heading.table = "t";
@@ -31,7 +38,7 @@ sync::change change_in(std::string_view line) {
     if (change.hard_delete) change.op = sync::operation::remove;
     if (change.hard_delete || line.size() < 4) return change;
     sync::field_write write;
-    write.field = line.substr(3);
+    write.field = name_in(line.substr(3));
     write.value = sync::value_text::written(values.at(static_cast<unsigned char>(line[2]) % values.size()));
     write.at = midnight + std::chrono::hours{static_cast<unsigned char>(line[1]) % 16};
     write.from_insert = line[0] == 'i';
