@@ -152,7 +152,7 @@ void master::free(slot& place, int status) {
     if (was.killed || (WIFEXITED(status) && WEXITSTATUS(status) == renewed)) {
         if (!was.killed) counted_.workers_renewed.add();
         place.pause = 0ms;
-    } else if (now - place.started >= at_once) {
+    } else if (was.seat->serves() || now - place.started >= at_once) {
         place.pause = 0ms;
         counted_.workers_died.add();
         log::warn("worker_died", {{"worker", was.pid}, {"how", ending(status)}});

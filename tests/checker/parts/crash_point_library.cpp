@@ -31,7 +31,7 @@ void die_if_armed(crash_point point) {
 class progress {
   public:
     void is_to_be_sent(PGconn* on, std::string_view statement) {
-        if (statement == "write_log") go_on(stage::rows_written, on);
+        if (statement.starts_with("write_log")) go_on(stage::rows_written, on);
         if (statement == "begin_publishing") go_on(stage::sweeping, on);
         if (statement == "rollback") stage_ = stage::other;
         if (statement == "commit" && stage_ == stage::rows_written) {
@@ -65,12 +65,16 @@ class progress {
         if (on == on_) stage_ = stage::other;
     }
 
+    /// All commands are with the kernel. What Redis says to them, a worker reads after its answer.
+    void redis_was_told() {
+        if (stage_ == stage::committed) stage_ = stage::published;
+    }
+
     /// With a list, to what the hub asks before it tells.
     void redis_replied(const void* reply) {
         if (reply == nullptr) return;
         const int type = static_cast<const redisReply*>(reply)->type;
         if (type == REDIS_REPLY_ERROR || type == REDIS_REPLY_ARRAY) return;
-        if (stage_ == stage::committed) stage_ = stage::published;
         if (stage_ == stage::sweeping) stage_ = stage::swept;
     }
 
@@ -153,6 +157,13 @@ void PQfinish(PGconn* conn) {
     static auto* const real = next<decltype(PQfinish)>("PQfinish");
     here().is_lost(conn);
     real(conn);
+}
+
+int redisBufferWrite(redisContext* context, int* all) {
+    static auto* const real = next<decltype(redisBufferWrite)>("redisBufferWrite");
+    const int done = real(context, all);
+    if (done == REDIS_OK && *all == 1) here().redis_was_told();
+    return done;
 }
 
 int redisGetReplyFromReader(redisContext* context, void** reply) {
