@@ -57,6 +57,12 @@ bool is_own(const store::notification& told, const std::string& user) {
     return told.scope == sync::scope_of_user(user) || told.scope.starts_with("m:" + user + '\x1f');
 }
 
+// Before anything is erased. Throws where Redis gives no right to what comes after.
+void require_rights(redisContext& on) {
+    (void)ask(on, {"XREVRANGE", store::stream_name, "+", "-", "COUNT", "1"});
+    (void)ask(on, {"XDEL", store::stream_name, "0-0"}); // which there cannot be
+}
+
 // The stream that tools which were away read. An entry of a space is told once more, under the other name,
 // before the one that names the user goes: so no tool misses a push.
 class stream_eraser {
@@ -115,7 +121,7 @@ int run_erase(const settings_source& source, const erase_wanted& wanted) {
     if (wanted.user.empty()) throw std::runtime_error{"USER is empty"};
     const auto settings = source.load();
     auto on = connect_as_owner(source);
-    const auto redis = connect_to_redis(settings.redis_url);
+    require_rights(*connect_to_redis(settings.redis_url));
     const std::string known_as = "erased-" + to_string(boost::uuids::random_generator{}());
     {
         store::transaction erasing{on, wanted.user, {}};
@@ -126,7 +132,8 @@ int run_erase(const settings_source& source, const erase_wanted& wanted) {
         else
             print_counts(erasing.commit(until).at(0));
     }
-    stream_eraser{*redis, wanted, known_as}.run();
+    stream_eraser{*connect_to_redis(settings.redis_url), wanted, known_as}
+        .run(); // the first may be cut by now
     std::cout << (wanted.dry_run ? "nothing was changed; without --dry-run it is\n"
                                  : "erased; what was written into spaces is by " + known_as + " now\n");
     return 0;

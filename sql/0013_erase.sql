@@ -36,6 +36,8 @@ create function erase_user(erased text, known_as text)
     set jit = off
 as $$
 declare
+    apps text[];
+    scopes text[];
     own constant text := 'u:' || erased;
     copies constant text := 'm:' || erased || E'\x1f';
     after_copies constant text := 'm:' || erased || E'\x20';
@@ -50,13 +52,15 @@ begin
         raise exception 'role % is a member of mana_sync_service, and would not see all rows', current_user;
     end if;
 
+    -- The records of all spaces are looked at before anything is locked.
+    select array_agg(app_id), array_agg(coalesce(scope, own)) into apps, scopes
+    from (select distinct app_id, scope from public.sync_changes where user_id = erased
+          union
+          select distinct app_id, scope from public.sync_records
+          where scope = own or scope > 's:' and scope < 's;' and exists (
+              select from jsonb_each(meta) as field(name, times) where times ->> 'user' = erased)) as written;
     perform public.lock_scopes_to_erase(array(
-        select public.scope_lock(app_id, coalesce(scope, own))
-        from (select distinct app_id, scope from public.sync_changes where user_id = erased
-              union
-              select distinct app_id, scope from public.sync_records
-              where scope = own or scope > 's:' and scope < 's;' and exists (
-                  select from jsonb_each(meta) as field(name, times) where times ->> 'user' = erased)) as written));
+        select public.scope_lock(app, scope) from unnest(apps, scopes) as written(app, scope)));
 
     -- The log deletes some of the others with it (erase_with_rows): it is the last of them, so that all are counted.
     delete from public.sync_lost_writes where user_id = erased or scope = own;
@@ -69,13 +73,17 @@ begin
     place := 'sync_records';
     return next;
 
-    update public.sync_records
+    update public.sync_records as record
     set meta = (select jsonb_object_agg(name, case when times ->> 'user' = erased
                                                    then times - 'client' || jsonb_build_object('user', known_as)
                                                    else times end)
                 from jsonb_each(meta) as field(name, times))
-    where scope > 's:' and scope < 's;' and exists (
-              select from jsonb_each(meta) as field(name, times) where times ->> 'user' = erased);
+    from (select app collate "C" as app_id, name collate "C" as scope from unnest(apps, scopes) as written(app, name)
+          union
+          select app_id collate "C", scope collate "C" from public.sync_changes where user_id = erased) as written
+    where record.scope = written.scope and record.app_id = written.app_id
+      and written.scope > 's:' and written.scope < 's;' and exists (
+              select from jsonb_each(record.meta) as field(name, times) where times ->> 'user' = erased);
     get diagnostics how_many = row_count;
     done := 'renamed';
     return next;

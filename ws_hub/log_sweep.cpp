@@ -91,13 +91,15 @@ void log_sweep::sweep() {
         next_look_ = std::chrono::steady_clock::now() + interval;
         failure = attempt(&log_sweep::look);
     }
-    rows_left_ = false;
-    if (!told_until_.empty() && !stopping()) {
-        const auto of_rows = attempt(&log_sweep::take_up_rows);
-        if (failure.empty()) failure = of_rows;
-    }
     if (failure.empty() && !up_.exchange(true)) log::info("postgres_up");
     if (!failure.empty() && up_.exchange(false)) log::warn("postgres_down", {{"reason", failure}});
+    rows_left_ = false;
+    if (told_until_.empty() || stopping()) return;
+    const auto of_rows = attempt(&log_sweep::take_up_rows);
+    const auto now = std::chrono::steady_clock::now();
+    if (of_rows.empty() || !up_) return;
+    if (const auto suppressed = rows_failed_.admit(now))
+        log::warn("rows_not_taken_up", {{"reason", of_rows}, {"suppressed", *suppressed}});
 }
 
 void log_sweep::look(store::connection& on) {

@@ -106,6 +106,7 @@ class log_sweep {
     std::string last_look_;
     unsigned rounds_ = 0;
     std::chrono::steady_clock::time_point next_look_{};
+    runtime::log::limiter rows_failed_{std::chrono::minutes{1}};
     bool rows_left_ = false; // more rows of others wait than one turn took up
 
     std::thread thread_; // last: it uses all above

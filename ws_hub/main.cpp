@@ -37,7 +37,9 @@ int main(int argc, char** argv) {
         raise_descriptor_limit();
         store::refuse_other_encoding(gate::postgres_of(settings, hub::program));
         hub::run_hub(settings);
-        return EXIT_SUCCESS;
+        // What a session that was given up still waits for (abandoned_session.hpp) must meet no library that
+        // has ended.
+        std::quick_exit(EXIT_SUCCESS);
     } catch (const std::exception& failure) {
         std::cerr << "mana-sync-hub: " << failure.what() << '\n';
         return EXIT_FAILURE;

@@ -92,11 +92,11 @@ bool redis_catch_up::read_stream(sync::position from, const std::function<bool()
     begin_to_read(from);
     std::vector<store::notification> read;
     while (go_on()) {
-        const std::string before = last_read_;
-        const auto done = publisher_.read_stream(last_read_, read_at_once, read);
+        bool to_the_end = false;
+        const auto done = publisher_.read_stream(last_read_, read_at_once, read, to_the_end);
         if (!done.failure.empty()) return failed(told_place::stream, done);
         for (const auto& push : read) of(told_place::stream).told.add(push);
-        if (last_read_ == before) return true;
+        if (to_the_end) return true;
     }
     return false;
 }

@@ -189,14 +189,19 @@ void key_set::look_around(clock::time_point now) {
     }
 }
 
-// Until no other thread and no other process fetches.
+// Until no other thread and no other process fetches: nor one that began when this had looked for one, and
+// has marked its attempt, which would keep this process from fetching itself.
 void key_set::await_fetch(std::unique_lock<std::mutex>& lock, clock::time_point now) {
-    fetched_.wait(lock, [this] { return !fetching_; });
-    {
-        const outside_lock waiting{*this, lock};
-        share_->await_turn();
-    }
-    look_around(now);
+    std::optional<clock::time_point> attempt;
+    do {
+        attempt = last_attempt_;
+        fetched_.wait(lock, [this] { return !fetching_; });
+        {
+            const outside_lock waiting{*this, lock};
+            share_->await_turn();
+        }
+        look_around(now);
+    } while (last_attempt_ != attempt);
 }
 
 // False, and nothing done, where another process is at it.

@@ -119,7 +119,7 @@ std::optional<names> user_gate::spaces_of(const std::string& user, store::databa
 std::optional<names> user_gate::look_up_spaces(const std::string& user, store::database& tables,
                                                store::deadline until) {
     known& entry = entry_of(user);
-    auto found = ask_memberships(user, entry);
+    auto found = ask_memberships(user, entry, tables, until);
     if (!found) return std::nullopt;
     if (found->size() > settings_.spaces_at_most) found->resize(settings_.spaces_at_most);
     entry.spaces = found;
@@ -177,17 +177,28 @@ bool user_gate::ask_billing(const std::string& user, known& entry, store::databa
     return *entry.active;
 }
 
-std::optional<names> user_gate::ask_memberships(const std::string& user, known& entry) {
+std::optional<names> user_gate::ask_memberships(const std::string& user, known& entry,
+                                                store::database& tables, store::deadline until) {
     const auto now = clock::now();
     if (now < entry.spaces_asked_from) return std::nullopt;
     const auto answer =
         memberships_->ask("/api/v1/internal/users/" + path_segment(user) + "/memberships", now);
     auto spaces = spaces_in(answer);
+    // A service that has lost its way to its users knows nobody: that takes no spaces away.
+    const bool lost = answer.what == outcome::unknown && was_in_spaces(user, tables, until);
+    if (lost) spaces.reset();
     ++(spaces ? counts_.memberships.asked : counts_.memberships.failed);
     if (spaces || answer.what == outcome::away) return spaces;
     if (answer.what == outcome::said) memberships_->unusable(unreadable, now);
+    if (lost) memberships_->unusable("it knows no such user, who was in spaces", now);
     entry.spaces_asked_from = now + user_service::pause;
     return std::nullopt;
+}
+
+bool user_gate::was_in_spaces(const std::string& user, store::database& tables, store::deadline until) {
+    const auto last =
+        tables.run(until, [&](store::connection& on) { return store::read_standing(on, user, until); });
+    return last.spaces && !last.spaces->said.empty();
 }
 
 } // namespace mana::gate

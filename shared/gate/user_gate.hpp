@@ -55,9 +55,9 @@ class user_gate {
 
     [[nodiscard]] bool spaces_shared() const { return memberships_.has_value(); }
 
-    // The spaces that the user is a member of, sorted: none where memberships know no such user. Nothing
-    // where that is not known: memberships cannot be asked, or say nothing usable about this user, and the
-    // last that was heard is too old.
+    // The spaces that the user is a member of, sorted: none where memberships know no such user, and never
+    // did. Nothing where that is not known: memberships cannot be asked, or say nothing usable about this
+    // user, and the last that was heard is too old.
     std::optional<std::vector<std::string>> spaces_of(const std::string& user, store::database& tables,
                                                       store::deadline until);
 
@@ -91,7 +91,9 @@ class user_gate {
     store::user_standing read_standing(const std::string& user, known& entry, store::database& tables,
                                        store::deadline until);
     bool ask_billing(const std::string& user, known& entry, store::database& tables, store::deadline until);
-    std::optional<std::vector<std::string>> ask_memberships(const std::string& user, known& entry);
+    std::optional<std::vector<std::string>> ask_memberships(const std::string& user, known& entry,
+                                                            store::database& tables, store::deadline until);
+    bool was_in_spaces(const std::string& user, store::database& tables, store::deadline until);
 };
 
 } // namespace mana::gate

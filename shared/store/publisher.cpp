@@ -126,6 +126,11 @@ struct publisher::impl {
     }
 
     [[nodiscard]] outcome away() const { return {"Redis: " + away_because, false}; }
+
+    outcome left(std::string why) {
+        drop(std::move(why));
+        return away();
+    }
 };
 
 publisher::publisher(const std::string& url) : impl_(std::make_unique<impl>(url)) {}
@@ -164,8 +169,8 @@ bool publisher::publish(std::span<const notification> told) {
 publisher::outcome publisher::reach() {
     if (!impl_->connect()) return impl_->away();
     const auto role = role_of(*impl_->context, steady_clock::now() + round_trip);
-    if (role == redis_role::replica) return impl_->drop("it is a replica, not the master"), impl_->away();
-    if (role == redis_role::silent) return impl_->drop("no answer to ROLE"), impl_->away();
+    if (role == redis_role::replica) return impl_->left("it is a replica, not the master");
+    if (role == redis_role::silent) return impl_->left("no answer to ROLE");
     return {};
 }
 
@@ -175,8 +180,8 @@ publisher::outcome publisher::tell(told_place place, std::span<const notificatio
     if (some.empty()) return {};
     if (!impl_->connect()) return impl_->away();
     for (const notification& each : some)
-        if (!append_one(*impl_->context, place, each)) return impl_->lost(), impl_->away();
-    if (!flush_commands(*impl_->context)) return impl_->lost(), impl_->away();
+        if (!append_one(*impl_->context, place, each)) return impl_->left(lost_because(*impl_->context));
+    if (!flush_commands(*impl_->context)) return impl_->left(lost_because(*impl_->context));
     outcome done;
     const auto end = impl_->replies(some.size(), [&](std::size_t at, const redisReply& reply) {
         taken[at] = reply.type != REDIS_REPLY_ERROR;
@@ -187,16 +192,18 @@ publisher::outcome publisher::tell(told_place place, std::span<const notificatio
 }
 
 publisher::outcome publisher::read_stream(std::string& after, std::size_t most,
-                                          std::vector<notification>& read) {
+                                          std::vector<notification>& read, bool& to_the_end) {
     read.clear();
+    to_the_end = false;
     if (!impl_->connect()) return impl_->away();
     // "(" begins after that id: Redis has it since 6.2.
     if (!append_command(*impl_->context,
                         {"XRANGE", stream_name, "(" + after, "+", "COUNT", std::to_string(most)}) ||
         !flush_commands(*impl_->context))
-        return impl_->lost(), impl_->away();
+        return impl_->left(lost_because(*impl_->context));
     outcome done;
     const auto end = impl_->replies(1, [&](std::size_t, const redisReply& reply) {
+        to_the_end = reply.type == REDIS_REPLY_ARRAY && reply.elements < most;
         if (reply.type == REDIS_REPLY_ERROR) done = {std::string{text_of(reply)}, true};
         for (std::size_t place = 0; reply.type == REDIS_REPLY_ARRAY && place < reply.elements; ++place)
             take_entry(*reply.element[place], after, read);

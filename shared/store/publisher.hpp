@@ -48,9 +48,10 @@ class publisher {
     outcome tell(told_place place, std::span<const notification> some, std::vector<bool>& taken);
 
     /// Reads entries of the stream that come after the one of id `after`, oldest first, `most` at most, and
-    /// sets `after` to the last of them; at the stream's end it stays. Entries that are no notifications are
-    /// passed over.
-    outcome read_stream(std::string& after, std::size_t most, std::vector<notification>& read);
+    /// sets `after` to the last of them. Entries that are no notifications are passed over. `to_the_end`:
+    /// there was no further one.
+    outcome read_stream(std::string& after, std::size_t most, std::vector<notification>& read,
+                        bool& to_the_end);
 
     /// Connects where there is no connection, and asks whether it leads to a master: a replica takes a
     /// PUBLISH that nobody hears. (Where the user may not ask, it is taken for one.)

@@ -35,7 +35,8 @@ constexpr statement many_records_statement{"read_many_records", R"(
 select scope, table_name, record_id, case when fits then data::text end, case when fits then meta::text end,
        (extract(epoch from tombstone) * 1000)::bigint, marked, fits
 from (
-    select record.*, sum(coalesce(bytes, octet_length(data::text) + octet_length(meta::text))) over () <= $5::bigint as fits
+    select record.*, sum(greatest(coalesce(bytes, octet_length(data::text) + octet_length(meta::text)),
+                                     pg_column_size(data) + pg_column_size(meta))) over () <= $5::bigint as fits
     from unnest($3::text[], $4::text[]) as wanted(table_name, record_id)
     cross join unnest($2::text[]) as home(scope)
     cross join lateral (

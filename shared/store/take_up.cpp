@@ -1,5 +1,6 @@
 #include "shared/store/take_up.hpp"
 
+#include "shared/runtime/log.hpp"
 #include "shared/store/scope_states.hpp"
 #include "shared/store/waiting_row.hpp"
 #include "shared/sync/merge.hpp"
@@ -10,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <stdexcept>
 #include <string_view>
 #include <utility>
 
@@ -307,6 +309,9 @@ taken_up take_up_some(connection& on, const std::string& app, const reader& who,
         } catch (const postgres_error& failed) {
             const bool too_much = failed.next() == remedy::retry_later && most > 1;
             if (failed.next() != remedy::report && !too_much) throw;
+        } catch (const std::invalid_argument& unreadable) { // the state of a record
+            runtime::log::error("record_unreadable",
+                                {{"app", app}, {"user", who.user}, {"reason", unreadable.what()}});
         }
     }
     auto done = batch(on, app, who, terms, until()).set_first_aside("refused");

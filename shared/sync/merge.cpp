@@ -17,7 +17,7 @@ namespace {
 constexpr std::chrono::seconds insert_hold{60};
 constexpr std::chrono::milliseconds next_instant{1};
 /// What all paths into values that lost writes met may take to be looked at.
-constexpr std::size_t bytes_looked_at = 32'000'000;
+constexpr std::size_t bytes_looked_at = 4'000'000; // as a tree a text takes some fifty times as much at worst
 
 /// A write on its way through the merge.
 struct pending_write {
@@ -153,6 +153,57 @@ class lost_fields {
     std::optional<object_writer> writer_; ///< none before the first
 };
 
+std::size_t stored_bytes_of(const std::vector<field_write>& writes) {
+    std::size_t bytes = 0;
+    for (const auto& write : writes) bytes += stored_bytes(write.field, write.value);
+    return bytes;
+}
+
+/// How large records become, change by change, if all that is written there wins.
+class record_growth {
+  public:
+    explicit record_growth(std::size_t limit) : limit_(limit) {}
+
+    /// False, and not counted, where the change would make its record too large. A delete never does.
+    bool takes(const change& given, const record_state& record) {
+        auto& at = records_.try_emplace(&record, record.bytes).first->second;
+        if (given.hard_delete) {
+            at = sizes{0};
+            at.emptied = true;
+            return true;
+        }
+        std::size_t after = at.bytes;
+        std::size_t before = 0;
+        for (const auto& write : given.writes) {
+            if (write.field == "deletedAt") continue;
+            after += stored_bytes(write.field, write.value);
+            before += size_of(write.field, at, record);
+        }
+        after -= std::min(after, before);
+        if (after > std::max(at.bytes, limit_)) return false;
+        at.bytes = after;
+        for (const auto& write : given.writes)
+            at.written[write.field] = stored_bytes(write.field, write.value);
+        return true;
+    }
+
+  private:
+    struct sizes {
+        std::size_t bytes;
+        std::map<std::string_view, std::size_t> written;
+        bool emptied = false; ///< what was held is gone
+        explicit sizes(std::size_t held) : bytes(held) {}
+    };
+    std::size_t limit_;
+    std::map<const record_state*, sizes> records_;
+
+    static std::size_t size_of(std::string_view field, const sizes& at, const record_state& record) {
+        if (const auto found = at.written.find(field); found != at.written.end()) return found->second;
+        const auto held = record.fields.find(field);
+        return at.emptied || held == record.fields.end() ? 0 : stored_bytes(field, held->second.value);
+    }
+};
+
 class push_merge {
   public:
     push_merge(const writer& author, const merge_terms& terms, record_map& records)
@@ -161,6 +212,7 @@ class push_merge {
     merge_outcome run(const std::vector<change>& changes) {
         pending_.reserve(changes.size());
         for (const auto& given : changes) place(given);
+        refuse_what_grows_too_large();
         fold();
         out_.rows.reserve(pending_.size());
         for (auto& pending : pending_) {
@@ -209,9 +261,27 @@ class push_merge {
         const auto& heading = given.heading;
         out_.rejected.push_back(
             {given.index, heading.table, heading.record_id, code, std::move(message), {}});
-        for (const auto& write : given.writes)
-            out_.lost.push_back({scope_of_user(author_.user), heading.table, heading.record_id, write.field,
-                                 write.value.text, write.at ? to_text(*write.at) : "", code});
+        const auto scope = scope_of_user(author_.user);
+        for (const auto& write : given.writes) keep(scope, heading, write, code);
+        keep_together(scope, heading, code);
+    }
+
+    /// Before anything is folded: a change that is refused takes no other one's writes with it.
+    void refuse_what_grows_too_large() {
+        std::size_t largest = 0;
+        std::size_t written = 0;
+        for (const auto& pending : pending_) {
+            largest = std::max(largest, pending.record->bytes);
+            written += stored_bytes_of(pending.given->writes);
+        }
+        if (largest + written <= terms_.record_bytes) return;
+        record_growth growth(terms_.record_bytes);
+        std::erase_if(pending_, [&](const pending_change& pending) {
+            if (growth.takes(*pending.given, *pending.record)) return false;
+            refuse(*pending.given, "record_too_large",
+                   "the record would be larger than " + std::to_string(terms_.record_bytes) + " bytes");
+            return true;
+        });
     }
 
     /// Several writes to one field fold into the latest, of equal times the last in order. Outer paths come
@@ -355,10 +425,6 @@ class push_merge {
 
     void land(pending_change& pending) {
         auto& record = *pending.record;
-        if (grows_too_large(pending))
-            return refuse(*pending.given, "record_too_large",
-                          "the record would be larger than " + std::to_string(terms_.record_bytes) +
-                              " bytes");
         growing_row row(pending);
         for (auto& write : pending.writes) {
             if (is_dotted(write.field())) mark(record);
@@ -373,19 +439,7 @@ class push_merge {
             }
         }
         if (!row.empty()) out_.rows.push_back(row.finish());
-        keep_together(pending);
-    }
-
-    [[nodiscard]] bool grows_too_large(const pending_change& pending) const {
-        const auto& record = *pending.record;
-        std::size_t after = record.bytes;
-        for (const auto& write : pending.writes) after += stored_bytes(write.field(), write.given->value);
-        if (after <= terms_.record_bytes) return false;
-        for (const auto& write : pending.writes) {
-            const auto held = record.fields.find(write.field());
-            if (held != record.fields.end()) after -= stored_bytes(held->first, held->second.value);
-        }
-        return after > std::max(record.bytes, terms_.record_bytes);
+        keep_together(pending.key->scope, pending.given->heading, "older");
     }
 
     static void mark(record_state& record) {
@@ -422,26 +476,26 @@ class push_merge {
         auto held = by_tombstone ? value_text{} : values_.at(record, given.field);
         if (!by_tombstone && held && held->is_same(given.value)) return;
         ++out_.fields_lost;
-        keep(pending, given, by_tombstone ? "tombstone" : "older");
+        keep(pending.key->scope, heading, given, by_tombstone ? "tombstone" : "older");
         tell_of({heading.table, heading.record_id, given.field, given.value, given.at, std::move(held),
                  beaten_at});
     }
 
-    void keep(const pending_change& pending, const field_write& given, const char* reason) {
+    void keep(const std::string& scope, const change_heading& heading, const field_write& given,
+              const std::string& reason) {
         if (lost_bytes_ > lost_bytes) return lost_together_.add(given);
-        const auto& heading = pending.given->heading;
-        out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, given.field,
-                             given.value.text, given.at ? to_text(*given.at) : "", reason});
+        out_.lost.push_back({scope, heading.table, heading.record_id, given.field, given.value.text,
+                             given.at ? to_text(*given.at) : "", reason});
         constexpr std::size_t time_and_reason = 40;
-        lost_bytes_ += pending.key->scope.size() + heading.table.size() + heading.record_id.size() +
-                       given.field.size() + given.value.text.size() + time_and_reason;
+        lost_bytes_ += scope.size() + heading.table.size() + heading.record_id.size() + given.field.size() +
+                       given.value.text.size() + time_and_reason;
     }
 
-    void keep_together(const pending_change& pending) {
+    /// What keep() left for the end of the change.
+    void keep_together(const std::string& scope, const change_heading& heading, const std::string& reason) {
         if (lost_together_.empty()) return;
-        const auto& heading = pending.given->heading;
-        out_.lost.push_back({pending.key->scope, heading.table, heading.record_id, "",
-                             lost_together_.change_of(heading), "", "older"});
+        out_.lost.push_back(
+            {scope, heading.table, heading.record_id, "", lost_together_.change_of(heading), "", reason});
     }
 
     void tell_of(conflict lost) {

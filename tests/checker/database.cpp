@@ -52,6 +52,7 @@ database::database(const std::string& url) : conn_(PQconnectdb(url.c_str())) {
     // What it says besides its answers, at its end for instance, belongs into no report.
     PQsetNoticeProcessor(
         conn_.get(), [](void* /*none*/, const char* /*message*/) {}, nullptr);
+    command("set row_security = on"); // a run may have other defaults
 }
 
 database::result database::ask(const char* sql, const std::string& parameter) {

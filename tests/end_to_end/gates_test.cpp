@@ -417,6 +417,21 @@ TEST_F(failing_services, a_user_whom_memberships_do_not_know_is_in_no_space) {
     EXPECT_EQ(answer.at("rejected").at(0).at("code"), "not_a_member");
 }
 
+TEST_F(failing_services, a_404_takes_no_space_away_from_one_who_was_in_spaces) {
+    settings["GATE_CACHE"] = "1s";
+    around.join(user, {space});
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(push({in_space(insert_of("t1", {{"n", 1}}, now), space)}).status, 200);
+    around.fail_for(user, "memberships", 404); // as where a version without this route is back
+    ASSERT_TRUE(await([&] {
+        return server_changes(json::parse(pull("").body)).size() == 1 &&
+               worker.logs("event=service_answer_unusable service=memberships");
+    }));
+    const auto answer = json::parse(push({in_space(update_of("t1", "n", 2, time_from_now()), space)}).body);
+    EXPECT_FALSE(answer.as_object().contains("rejected"));
+}
+
 TEST_F(failing_services, a_404_of_a_proxy_takes_no_space_away) {
     settings["GATE_CACHE"] = "1s";
     around.join(user, {space});

@@ -250,6 +250,47 @@ TEST_F(merge, a_record_takes_no_change_that_makes_it_too_large) {
         << "there is room again";
 }
 
+TEST_F(merge, a_change_that_is_refused_takes_no_other_with_it) {
+    const auto text = [](std::size_t bytes) { return '"' + std::string(bytes, 'x') + '"'; };
+    push("A", "09:00", update(set("held", text(2'000'000), "08:00")));
+    const auto outcome = push("A", "09:01",
+                              update(set("f", "1", "08:01")) + "," +
+                                  update(set("f", "2", "08:02") + "," + set("g", text(9'000'000), "08:02")) +
+                                  "," + update(set("h", "3", "08:03")));
+    ASSERT_EQ(outcome.rejected.size(), 1U);
+    EXPECT_EQ(outcome.rejected[0].index, 1U);
+    EXPECT_EQ(value("f"), "1") << "the earlier write counts, though a later one was refused";
+    EXPECT_EQ(value("g"), "none");
+    EXPECT_EQ(value("h"), "3");
+}
+
+TEST_F(merge, a_full_record_can_be_deleted) {
+    push("A", "09:00", update(set("a", '"' + std::string(9'999'800, 'x') + '"', "08:00")));
+    const auto outcome =
+        push("A", "09:01", update(set("deletedAt", "\"2026-01-31T09:01:00.000Z\"", "09:01")));
+    EXPECT_TRUE(outcome.rejected.empty());
+    EXPECT_NE(value("deletedAt"), "none");
+    EXPECT_EQ(push("A", "09:02", update(set("b", "1", "09:02"))).rejected.size(), 1U);
+    EXPECT_TRUE(push("A", "09:03", hard_delete() + "," + update(set("b", "1", "09:04"))).rejected.empty());
+}
+
+TEST_F(merge, refused_changes_are_kept_in_few_rows_where_each_field_would_take_too_much) {
+    std::string fields;
+    for (int i = 0; i < 1'000; ++i)
+        fields += (i == 0 ? "" : ",") + set("f" + std::to_string(i), "1", "08:00");
+    std::string changes;
+    for (int i = 100; i < 130; ++i)
+        changes += std::string(i == 100 ? "" : ",") + R"({"table":"t","id":")" + std::to_string(i) +
+                   std::string(990, 'x') + R"(","op":"update","spaceId":"foreign","fields":{)" + fields +
+                   "}}";
+    spaces_.emplace();
+    const auto outcome = push("A", "09:00", changes);
+    EXPECT_EQ(outcome.rejected.size(), 30U);
+    EXPECT_LT(outcome.lost.size(), 16'000U) << "of a kilobyte each";
+    EXPECT_EQ(outcome.lost.back().reason, "not_a_member");
+    EXPECT_EQ(outcome.lost.back().field, "");
+}
+
 TEST_F(merge, conflicts_tell_of_no_more_than_a_page_has_and_lost_writes_of_all) {
     std::string held;
     std::string late;

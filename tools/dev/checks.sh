@@ -78,7 +78,8 @@ test_all() { # [--postgres MAJOR] CTEST_ARG...
     write_ctest_file
     export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
     say ctest "running"
-    ctest --test-dir "$root/.run/ctest" --output-on-failure --no-tests=error "$@"
+    # Two at a time; of those that share the stack, one: most of their time they wait.
+    ctest --test-dir "$root/.run/ctest" --parallel 2 --output-on-failure --no-tests=error "$@"
 }
 
 # One CTest run over both builds, the checks of the source, the fuzz targets (it builds them itself, where it is asked for)
@@ -88,7 +89,10 @@ write_ctest_file() {
     {
         scripts
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
-        script secrets 120 tests/secrets.sh # last: it reads the logs of all
+        script secrets 120 tests/secrets.sh
+        # Last: it reads the logs of all.
+        printf 'set_tests_properties(secrets PROPERTIES DEPENDS "%s")\n' \
+            'real_time;cost;checker;hostile_defaults;pgbouncer;integration;history_http;end_to_end;admin;asan.integration'
     } >"$root/.run/ctest/CTestTestfile.cmake"
 }
 
@@ -100,16 +104,22 @@ scripts() {
     script tidy 3600 tests/tidy.sh
     script nginx_errors 120 tests/nginx_errors.sh
     script hosting_units 300 tests/hosting/units.sh
-    script hosting_existing_site 300 tests/hosting/existing_site.sh
+    on_stack hosting_existing_site 300 tests/hosting/existing_site.sh
     script hosting_monitoring 300 tests/hosting/monitoring.sh
     script fuzz 600 dev fuzz --seconds 5
     script model 300 tests/model/run
-    script real_time 300 tests/real_time/run
-    script cost 300 tests/cost/run
-    script checker 900 tests/checker/run
+    on_stack real_time 300 tests/real_time/run
+    on_stack cost 300 tests/cost/run
+    on_stack checker 900 tests/checker/run
     printf 'set_tests_properties(checker PROPERTIES LABELS checker)\n'
-    script hostile_defaults 600 tests/hostile_defaults/run
-    script pgbouncer 1200 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
+    on_stack hostile_defaults 600 tests/hostile_defaults/run
+    on_stack pgbouncer 1200 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
+}
+
+# One that needs the stack, as those of end_to_end do (tests/meson.build).
+on_stack() { # NAME SECONDS PROGRAM ARG...
+    script "$@"
+    printf 'set_tests_properties(%s PROPERTIES RESOURCE_LOCK stack)\n' "$1"
 }
 
 # Prints a test for CTest, which knows no limit where none is named.
