@@ -98,6 +98,7 @@ class log_sweep {
     store::database database_;
     redis_catch_up redis_;
     bool redis_was_up_ = false;
+    bool rows_left_ = false; // more rows of others wait than one turn took up
     gate::user_gate users_;
     store::database users_database_; // asked while a transaction of the other one is open
     const store::push_terms terms_;
@@ -107,7 +108,6 @@ class log_sweep {
     unsigned rounds_ = 0;
     std::chrono::steady_clock::time_point next_look_{};
     runtime::log::limiter rows_failed_{std::chrono::minutes{1}};
-    bool rows_left_ = false; // more rows of others wait than one turn took up
 
     std::thread thread_; // last: it uses all above
 

@@ -80,8 +80,9 @@ describe('stream', { concurrency: true }, () => {
             await user.device('phone').pushRecords('tasks', 'before');
             const first = await StreamClient.open(test, user.token);
             await first.pagesUntil('before');
+            const since = first.lastId;
             await user.device('phone').pushRecords('tasks', 'after');
-            const second = await StreamClient.open(test, user.token, { since: first.lastId, lastEventId: '42' });
+            const second = await StreamClient.open(test, user.token, { since, lastEventId: '42' });
             assert.deepEqual(idsOf(changesOf(await second.pagesUntil('after'))), ['after']);
         });
 
