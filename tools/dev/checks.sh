@@ -78,7 +78,7 @@ test_all() { # [--postgres MAJOR] CTEST_ARG...
     write_ctest_file
     export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
     say ctest "running"
-    # Two at a time; of those that share the stack, one: most of their time they wait.
+    # Most of their time they wait.
     ctest --test-dir "$root/.run/ctest" --parallel 2 --output-on-failure --no-tests=error "$@"
 }
 
@@ -91,8 +91,9 @@ write_ctest_file() {
         printf 'subdirs("%s" "%s")\n' "$root/build/tests" "$root/build-asan/tests"
         script secrets 120 tests/secrets.sh
         # Last: it reads the logs of all.
-        printf 'set_tests_properties(secrets PROPERTIES DEPENDS "%s")\n' \
-            'real_time;cost;checker;hostile_defaults;pgbouncer;integration;history_http;end_to_end;admin;asan.integration'
+        printf 'set_tests_properties(secrets PROPERTIES DEPENDS "%s;%s")\n' \
+            'real_time;cost;checker;hostile_defaults;pgbouncer;integration;history_http;end_to_end;admin;asan.integration' \
+            'end_to_end_redis;end_to_end_alone;admin_alone'
     } >"$root/.run/ctest/CTestTestfile.cmake"
 }
 
@@ -104,22 +105,24 @@ scripts() {
     script tidy 3600 tests/tidy.sh
     script nginx_errors 120 tests/nginx_errors.sh
     script hosting_units 300 tests/hosting/units.sh
-    on_stack hosting_existing_site 300 tests/hosting/existing_site.sh
+    in_turn stack hosting_existing_site 300 tests/hosting/existing_site.sh
     script hosting_monitoring 300 tests/hosting/monitoring.sh
     script fuzz 600 dev fuzz --seconds 5
     script model 300 tests/model/run
-    on_stack real_time 300 tests/real_time/run
-    on_stack cost 300 tests/cost/run
-    on_stack checker 900 tests/checker/run
+    in_turn 'stack;hubs' real_time 300 tests/real_time/run # it cuts all hubs from PostgreSQL
+    in_turn 'hubs;issuer' cost 300 tests/cost/run
+    in_turn stack checker 900 tests/checker/run
     printf 'set_tests_properties(checker PROPERTIES LABELS checker)\n'
-    on_stack hostile_defaults 600 tests/hostile_defaults/run
-    on_stack pgbouncer 1200 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
+    in_turn 'hubs;issuer' hostile_defaults 600 tests/hostile_defaults/run
+    in_turn 'stack;issuer' pgbouncer 1200 tests/pgbouncer/run # longer than its steps may take together, so that it ends what it started
 }
 
-# One that needs the stack, as those of end_to_end do (tests/meson.build).
-on_stack() { # NAME SECONDS PROGRAM ARG...
+# One that takes turns with those of the same locks (tests/meson.build).
+in_turn() { # LOCKS NAME SECONDS PROGRAM ARG...
+    local locks=$1
+    shift
     script "$@"
-    printf 'set_tests_properties(%s PROPERTIES RESOURCE_LOCK stack)\n' "$1"
+    printf 'set_tests_properties(%s PROPERTIES RESOURCE_LOCK "%s")\n' "$1" "$locks"
 }
 
 # Prints a test for CTest, which knows no limit where none is named.
