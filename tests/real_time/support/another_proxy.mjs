@@ -22,7 +22,6 @@ ${scratch}
         listen unix:${socket};
         location / {
             proxy_pass ${stack.http};
-            proxy_http_version 1.1;
         }
     }
 }
