@@ -110,9 +110,7 @@ void run(const wish& wanted) {
         put(wanted.map, text);
 }
 
-} // namespace
-
-int main(int argc, char** argv) {
+int answer(int argc, char** argv) {
     wish wanted;
     CLI::App app{
         "Writes the origins that may call, CORS_ORIGINS of the settings, for nginx. Run it when CORS_ORIGINS "
@@ -122,10 +120,18 @@ int main(int argc, char** argv) {
     app.add_option("-o", wanted.map, "The file that nginx includes, or - to print it")->capture_default_str();
     try {
         app.parse(argc, argv);
-        run(wanted);
-        return std::cout.flush() ? 0 : 1;
     } catch (const CLI::ParseError& asked) {
         return app.exit(asked) == 0 ? 0 : 2;
+    }
+    run(wanted);
+    return std::cout.flush() ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return answer(argc, argv);
     } catch (const std::exception& failed) {
         std::cerr << program << ": " << failed.what() << '\n';
         return 1;
