@@ -28,9 +28,7 @@ class redis_silent : public std::runtime_error {
 // Never null, never an error: throws std::runtime_error, or redis_silent.
 [[nodiscard]] store::redis_reply ask(redisContext& on, std::initializer_list<std::string_view> words);
 
-[[nodiscard]] std::string_view text_of(const redisReply& reply);
-
-// The value of "name:value" in the answer to INFO; empty where there is none.
-[[nodiscard]] std::string_view info_of(const redisReply& info, std::string_view name);
+using store::info_of;
+using store::text_of;
 
 } // namespace mana::admin

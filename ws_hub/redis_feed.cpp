@@ -38,10 +38,6 @@ int make_wake() {
     return fd;
 }
 
-std::string_view text_of(const redisReply& reply) {
-    return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
-}
-
 bool subscribe(redisContext& on) {
     for (unsigned number = 0; number < store::channel_count; ++number)
         if (!store::append_command(on, {"SUBSCRIBE", store::channel_name(number)})) return false;
@@ -143,10 +139,10 @@ std::optional<std::string> redis_feed::not_to_be_heard(redisContext& beside) {
 }
 
 std::optional<std::string> redis_feed::take(const redisReply& reply) {
-    if (reply.type == REDIS_REPLY_ERROR) return std::string{text_of(reply)};
+    if (reply.type == REDIS_REPLY_ERROR) return std::string{store::text_of(reply)};
     if (reply.type != REDIS_REPLY_ARRAY || reply.elements == 0) return "an unexpected reply";
-    const std::string_view kind = text_of(*reply.element[0]);
-    if (kind == "message" && reply.elements == 3) take_payload(text_of(*reply.element[2]));
+    const std::string_view kind = store::text_of(*reply.element[0]);
+    if (kind == "message" && reply.elements == 3) take_payload(store::text_of(*reply.element[2]));
     const bool all =
         kind == "subscribe" && reply.elements == 3 && reply.element[2]->integer == store::channel_count;
     if (all && !up_.exchange(true)) log::info("redis_up");

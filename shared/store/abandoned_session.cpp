@@ -6,7 +6,6 @@
 #include <csignal>
 #include <exception>
 #include <poll.h>
-#include <system_error>
 #include <thread>
 #include <utility>
 

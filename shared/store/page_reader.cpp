@@ -213,7 +213,6 @@ sync::stored_row row_in(const rows& page, int row) {
             page.position(row, created_at)};
 }
 
-/// The rows of a page as changes; `has_more` where it was cut, and then the position of its end.
 /// Throws std::invalid_argument where a JSON column has another form than all that is stored by a push.
 void write_row(sync::row_writer& writer, const rows& page, int row) {
     std::optional<sync::record_state> record;
@@ -232,6 +231,7 @@ void write_readable(sync::row_writer& writer, const rows& page, int row) {
     }
 }
 
+/// The rows of a page as changes; `has_more` where it was cut, and then the position of its end.
 void take_rows(sync::answer& into, const rows& page, const sync::cursor& since) {
     sync::row_writer writer{into.server_changes};
     for (int row = 0; row < page.count(); ++row) {

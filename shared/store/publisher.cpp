@@ -40,10 +40,6 @@ bool append_one(redisContext& on, told_place place, const notification& told) {
     return place == told_place::stream ? append_add(on, payload) : append_publish(on, told, payload);
 }
 
-std::string_view text_of(const redisReply& reply) {
-    return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
-}
-
 /// An entry is its id, and names and values in turn: the one field is "n".
 void take_entry(const redisReply& entry, std::string& id, std::vector<notification>& read) {
     if (entry.elements != 2) return;

@@ -76,6 +76,22 @@ void free_redis::operator()(redisReply* reply) const noexcept {
     freeReplyObject(reply);
 }
 
+std::string_view text_of(const redisReply& reply) {
+    return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
+}
+
+std::string_view info_of(const redisReply& info, std::string_view name) {
+    std::string_view rest = text_of(info);
+    while (!rest.empty()) {
+        const auto end = std::min(rest.find("\r\n"), rest.size());
+        const auto line = rest.substr(0, end);
+        if (line.size() > name.size() && line.starts_with(name) && line[name.size()] == ':')
+            return line.substr(name.size() + 1);
+        rest.remove_prefix(std::min(end + 2, rest.size()));
+    }
+    return {};
+}
+
 boost::system::result<redis_context, std::string> connect_redis(const redis_address& where,
                                                                 milliseconds timeout) {
     redis_context context = open(where, to_timeval(timeout));

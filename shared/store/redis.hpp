@@ -44,6 +44,11 @@ bool flush_commands(redisContext& on);
 /// where the connection is lost, which is_lost() tells.
 redis_reply next_reply(redisContext& on, std::chrono::steady_clock::time_point until, int wake = -1);
 
+/// A reply's text; empty where it has none. It lives as long as the reply.
+[[nodiscard]] std::string_view text_of(const redisReply& reply);
+/// The value of "name:value" in the answer to INFO; empty where there is none.
+[[nodiscard]] std::string_view info_of(const redisReply& info, std::string_view name);
+
 bool is_lost(const redisContext& on);
 /// Why it was lost, one line.
 std::string lost_because(const redisContext& on);

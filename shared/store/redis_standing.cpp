@@ -7,23 +7,10 @@
 namespace mana::store {
 namespace {
 
-std::string_view text_of(const redisReply& reply) {
-    return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
-}
-
 redis_role role_in(std::string_view name) {
     if (name == "master") return redis_role::master;
     // A sentinel takes no pushes either.
     return name == "slave" || name == "sentinel" ? redis_role::replica : redis_role::unknown;
-}
-
-/// Of INFO replication: lines of names and values.
-redis_role role_in_info(std::string_view info) {
-    constexpr std::string_view name = "role:";
-    const auto place = info.find(name);
-    if (place == std::string_view::npos) return redis_role::unknown;
-    const auto value = info.substr(place + name.size());
-    return role_in(value.substr(0, value.find_first_of("\r\n")));
 }
 
 redis_reply answer_to(redisContext& on, std::initializer_list<std::string_view> words,
@@ -46,7 +33,7 @@ redis_role role_of(redisContext& on, std::chrono::steady_clock::time_point until
     if (told->type == REDIS_REPLY_ARRAY && told->elements > 0) return role_in(text_of(*told->element[0]));
     const auto info = answer_to(on, {"INFO", "replication"}, until, wake);
     if (!info) return redis_role::silent;
-    return role_in_info(info->type == REDIS_REPLY_ERROR ? std::string_view{} : text_of(*info));
+    return role_in(info_of(*info, "role"));
 }
 
 } // namespace mana::store
