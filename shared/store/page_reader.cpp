@@ -2,6 +2,7 @@
 
 #include "shared/runtime/log.hpp"
 #include "shared/store/joined_spaces.hpp"
+#include "shared/sync/held_rows.hpp"
 #include "shared/sync/shown_row.hpp"
 
 #include <algorithm>
@@ -25,32 +26,43 @@ from look_ahead($1, $2, $3::text[], $4::timestamptz, $5::timestamptz, $6))"};
 
 // Pages. $1 app, $2 scope or scopes, $3 since, $4 rows, $5 bytes, $6 the reader's client ('' leaves nothing
 // out), $7 the reader, $8 whether own rows are brought, up to $9; the page's end: $10 a position, or $11 the
-// row that bounds it; $12 a table, or of several scopes the rows of a first walk, and $13 tables.
+// row that bounds it; $12 whether each row's record is looked at; $13 a table, or of several scopes the rows
+// of a first walk, and $14 tables.
 //
 // Own rows are left out but for those of a marked record (rule 8), which a small index knows
-// (sync_records_shown_otherwise).
+// (sync_records_shown_otherwise). Those of the very push that the page answers are never shown: what its
+// author must be told of them comes beside the page (said_once.hpp).
 constexpr std::string_view of_page = R"(
           and change.created_at <= (select coalesce($10::timestamptz,
                                                     (select created_at from sync_changes where id = $11::uuid)))
-          and case when $6 <> '' and change.client_id = $6 and change.user_id = $7 and not change.told
-                   then ($8::boolean and change.created_at <= $9::timestamptz) or exists (
+          and case when $6 <> '' and change.client_id = $6 and change.user_id = $7
+                   then change.created_at <= $9::timestamptz and (change.told or $8::boolean or exists (
                        select from sync_records as record
                        where record.scope = <home>
                          and record.app_id = change.app_id and record.table_name = change.table_name
-                         and record.record_id = change.record_id and record.marked)
+                         and record.record_id = change.record_id and record.marked))
                    else true end)";
 
 // What is shown of a row. One that no longer fits, by rows or by bytes, comes without its values, and says
 // that there is more. Of the record's state only what rule 7 needs: of a deleted record its deletedAt, of an
-// undelete all fields.
+// undelete all fields, and of one that the reader inserted when its fields were held.
 constexpr std::string_view columns_of_page = R"(
 select change.id, (extract(epoch from change.created_at) * 1000000)::bigint, change.table_name, change.record_id,
        change.op, case when not beyond then change.data::text end, change.field_meta::text, change.schema_version,
        change.actor::text, change.origin, change.space_id, beyond,
-       case when undeletes then (select record.data::text <record>)
+       case when undeletes or held_here then (select record.data::text <record>)
             when deleted.data is not null then jsonb_build_object('deletedAt', deleted.data -> 'deletedAt')::text end,
-       case when undeletes then (select record.meta::text <record>)
-            when deleted.data is not null then jsonb_build_object('deletedAt', deleted.meta -> 'deletedAt')::text end)";
+       case when undeletes or held_here or $12::boolean then (select record.meta::text <record>)
+            when deleted.data is not null then jsonb_build_object('deletedAt', deleted.meta -> 'deletedAt')::text end,
+       case when held_here then change.held::text end,
+       case when held_here then (extract(epoch from clock_timestamp()) * 1000)::bigint end,
+       case when $6 <> '' and change.client_id = $6 and change.user_id = $7 and not change.told and not $8::boolean
+            then not coalesce((select record.dropped <record>), true) end,
+       case when $12::boolean then not coalesce((select record.dropped <record>), true) end)";
+// A row that is held for the reader, see held_rows.hpp.
+constexpr std::string_view held_for_reader =
+    "(held is not null and held @> jsonb_build_array(jsonb_build_object('client', $6::text, 'user', "
+    "$7::text)))";
 constexpr std::string_view record_of_row = R"(from sync_records as record
              where record.scope = <home> and record.app_id = change.app_id
                and record.table_name = change.table_name and record.record_id = change.record_id)";
@@ -89,7 +101,9 @@ std::string finished(std::string sql, std::string_view home, std::string_view ga
 // The reader's own scope alone, which is all that most readers have: one walk along one index.
 std::string page_of_scope_sql(std::string_view narrowed) {
     std::string sql{columns_of_page};
-    sql.append("\nfrom (select walked.*, data -> 'deletedAt' = 'null' as undeletes,")
+    sql.append("\nfrom (select walked.*, data -> 'deletedAt' = 'null' as undeletes, ")
+        .append(held_for_reader)
+        .append(" as held_here,")
         .append(weighed)
         .append(R"(
     from (
@@ -106,7 +120,7 @@ order by change.created_at)");
 }
 
 // Each scope (or each table of each scope) is walked along its index, the walks are merged and cut by rows,
-// then by bytes. Who reads many scopes needs few rows of each: a first walk takes just $12 and one, which
+// then by bytes. Who reads many scopes needs few rows of each: a first walk takes just $13 and one, which
 // give a bound for the page's end; those that end before it go on from there, up to it.
 constexpr std::string_view walk_of_scope = R"(
         select change.ctid as place, change.created_at, change.bytes
@@ -115,7 +129,7 @@ constexpr std::string_view walk_of_scope = R"(
 constexpr std::string_view first_walks = R"(
           and change.created_at > $3::timestamptz
         order by change.created_at
-        limit $12::int + 1
+        limit $13::int + 1
     ) as step
 ),
 bound as materialized (
@@ -125,7 +139,7 @@ further as (
     select step.*
     from (
         select scope, name, max(created_at) as reached
-        from walked group by scope, name having count(*) > $12::int
+        from walked group by scope, name having count(*) > $13::int
     ) as reader
     cross join lateral ()";
 constexpr std::string_view further_walks = R"(
@@ -153,7 +167,8 @@ std::string page_of_scopes_sql(std::string_view readers, std::string_view narrow
     sql.append("\n)").append(columns_of_page).append(R"(
 from (select place, beyond from page where before <= $5::bigint) as page
 join sync_changes as change on change.ctid = page.place
-cross join lateral (select change.data -> 'deletedAt' = 'null' as undeletes offset 0) as kind)");
+cross join lateral (select change.data -> 'deletedAt' = 'null' as undeletes, )");
+    sql.append(held_for_reader).append(" as held_here offset 0) as kind");
     sql.append(deleted_record).append("\norder by change.created_at");
     return finished(std::move(sql), home_of_any, {});
 }
@@ -162,11 +177,11 @@ cross join lateral (select change.data -> 'deletedAt' = 'null' as undeletes offs
 // them.
 struct page_statement_list {
     const std::string scope_sql = page_of_scope_sql({});
-    const std::string table_sql = page_of_scope_sql(" and change.table_name = $12");
+    const std::string table_sql = page_of_scope_sql(" and change.table_name = $13");
     const std::string scopes_sql =
         page_of_scopes_sql("select scope, null as name from unnest($2::text[]) as scope", {});
     const std::string tables_sql =
-        page_of_scopes_sql("select scope, name from unnest($2::text[]) as scope, unnest($13::text[]) as name",
+        page_of_scopes_sql("select scope, name from unnest($2::text[]) as scope, unnest($14::text[]) as name",
                            " and change.table_name = reader.name");
     const statement scope{"page_of_scope", scope_sql.c_str()};
     const statement table{"page_of_table", table_sql.c_str()};
@@ -201,7 +216,11 @@ enum page_column {
     space_id,
     beyond,
     record_data,
-    record_meta
+    record_meta,
+    held,
+    clock,
+    only_objects,
+    never_dropped
 };
 
 sync::stored_row row_in(const rows& page, int row) {
@@ -213,35 +232,109 @@ sync::stored_row row_in(const rows& page, int row) {
             page.position(row, created_at)};
 }
 
-/// Throws std::invalid_argument where a JSON column has another form than all that is stored by a push.
-void write_row(sync::row_writer& writer, const rows& page, int row) {
-    std::optional<sync::record_state> record;
-    if (!page.is_null(row, record_data))
-        record = sync::from_stored(page.text(row, record_data), page.text(row, record_meta), {});
-    writer.write(row_in(page, row), record ? &*record : nullptr);
-}
-
-/// No push stores a row that cannot be read, but whoever owns the tables can: it stops no page.
-void write_readable(sync::row_writer& writer, const rows& page, int row) {
-    try {
-        write_row(writer, page, row);
-    } catch (const std::invalid_argument& why) {
-        runtime::log::error("row_unreadable",
-                            {{"event", row_in(page, row).event_id}, {"reason", why.what()}});
-    }
-}
-
 /// The rows of a page as changes; `has_more` where it was cut, and then the position of its end.
-void take_rows(sync::answer& into, const rows& page, const sync::cursor& since) {
-    sync::row_writer writer{into.server_changes};
-    for (int row = 0; row < page.count(); ++row) {
-        if (page.boolean(row, beyond)) {
-            into.has_more = true;
-            into.synced_until = {page.position(row - 1, created_at), since.from_epoch};
-            return;
-        }
-        write_readable(writer, page, row);
+class page_rows {
+  public:
+    page_rows(sync::answer& into, const rows& page, const page_request& wanted, const reader& who)
+        : into_(into), page_(page), who_(who), count_(rows_that_fit(page)),
+          said_(wanted.said != nullptr ? *wanted.said : of_pull_),
+          back_(wanted.since, wanted.tables.size() == 1, count_ < page.count()),
+          writer_(into.server_changes) {
+        into.has_more = count_ < page.count();
+        if (into.has_more)
+            into.synced_until = {.at = page.position(count_ - 1, created_at),
+                                 .from_epoch = wanted.since.from_epoch};
     }
+
+    /// How its cursor is written down where the page ends at a position.
+    [[nodiscard]] sync::cursor end_at(position end) const { return back_.end_of_page(end); }
+
+    void take() {
+        const auto named = names();
+        const auto elsewhere = said_.sift(named);
+        for (int row = 0; row < count_; ++row) {
+            const auto at = static_cast<std::size_t>(row);
+            const bool is_needless = named[at].was_shown || named[at].only_objects || said_.of_push();
+            write_readable(row, elsewhere[at], is_needless);
+        }
+    }
+
+  private:
+    sync::answer& into_;
+    const rows& page_;
+    const reader& who_;
+    const int count_;
+    sync::said_once of_pull_;
+    sync::said_once& said_;
+    sync::held_rows back_;
+    sync::row_writer writer_;
+
+    static int rows_that_fit(const rows& page) {
+        const int last = page.count() - 1;
+        return last >= 0 && page.boolean(last, beyond) ? last : last + 1;
+    }
+
+    [[nodiscard]] bool is_only_objects(int row) const {
+        return !page_.is_null(row, only_objects) && page_.boolean(row, only_objects);
+    }
+
+    [[nodiscard]] sync::name_set readers(int row) const {
+        if (page_.is_null(row, never_dropped) || !page_.boolean(row, never_dropped) ||
+            page_.is_null(row, record_meta))
+            return {};
+        return sync::fields_of(sync::from_stored("{}", page_.text(row, record_meta), who_.user), who_.user,
+                               who_.client);
+    }
+
+    std::vector<sync::page_row> names() {
+        std::vector<sync::page_row> named;
+        named.reserve(static_cast<std::size_t>(count_));
+        for (int row = 0; row < count_; ++row)
+            named.push_back({page_.text(row, table_name), page_.text(row, record_id), page_.text(row, op),
+                             page_.text(row, data), is_only_objects(row), readers(row),
+                             back_.was_shown(page_.position(row, created_at), !page_.is_null(row, held),
+                                             page_.text(row, table_name), page_.text(row, record_id))});
+        return named;
+    }
+
+    /// No push stores a row that cannot be read, but whoever owns the tables can: it stops no page.
+    void write_readable(int row, const sync::said_elsewhere& elsewhere, bool is_needless) {
+        try {
+            write(row, elsewhere, is_needless);
+        } catch (const std::invalid_argument& why) {
+            runtime::log::error("row_unreadable",
+                                {{"event", page_.text(row, event_id)}, {"reason", why.what()}});
+        }
+    }
+
+    /// Throws std::invalid_argument where a JSON column has another form than all that is stored by a push.
+    /// `is_needless`: if the row says nothing, its names need not be told either.
+    void write(int row, const sync::said_elsewhere& elsewhere, bool is_needless) {
+        auto change = row_in(page_, row);
+        if (!page_.is_null(row, held)) hold(change, row);
+        if (elsewhere.all() && is_needless) return;
+        std::optional<sync::record_state> record;
+        if (!page_.is_null(row, record_data))
+            record = sync::from_stored(page_.text(row, record_data), page_.text(row, record_meta), who_.user);
+        writer_.write(change, record ? &*record : nullptr, elsewhere);
+    }
+
+    void hold(sync::stored_row& change, int row) {
+        const auto holds = sync::holds_from_stored(page_.text(row, held), {});
+        const auto* mine = sync::find_hold(holds, who_.user, who_.client);
+        if (mine == nullptr) return;
+        change.held = *mine;
+        change.settled = back_.settles(change.at, *mine,
+                                       sync::instant{std::chrono::milliseconds{page_.number(row, clock)}});
+    }
+};
+
+/// Where the page was not cut, its cursor is that of its end.
+void take_rows(sync::answer& into, const rows& page, const page_request& wanted, const reader& who,
+               position end) {
+    page_rows taken(into, page, wanted, who);
+    taken.take();
+    if (!into.has_more) into.synced_until = taken.end_at(end);
 }
 
 /// How far a reader may read, and whether there is anything.
@@ -281,7 +374,8 @@ void send_page(transaction& in, const reader& who, const page_request& wanted,
                                       parameter::boolean(bring_own),
                                       own_until,
                                       end.at,
-                                      end.row};
+                                      end.row,
+                                      parameter::boolean(wanted.by_slow_clock)};
     const auto& prepared = statements_of_pages();
     if (one_scope && wanted.tables.empty()) return in.send(prepared.scope, parameters);
     if (one_scope) {
@@ -308,11 +402,9 @@ class page_reading {
         const auto ahead = look_ahead();
         if (shown_ && shown_->version != ahead.spaces) throw spaces_changed{};
         sync::answer answer;
+        answer.synced_until.at = end_of(ahead);
         if (ahead.anything) read_rows(answer, ahead);
-        if (!wanted_.spaces_known)
-            answer.synced_until = wanted_.since;
-        else if (!answer.has_more)
-            answer.synced_until.at = end_of(ahead);
+        if (!wanted_.spaces_known) answer.synced_until = wanted_.since;
         answer.has_more = wanted_.spaces_known && (answer.has_more || (shown_ && shown_->unfinished));
         return answer;
     }
@@ -343,7 +435,7 @@ class page_reading {
         constexpr std::chrono::microseconds one{1};
         if (!pushed_) return "infinity";
         if (!pushed_->last) return parameter::timestamp(pushed_->newest_before);
-        return parameter::timestamp(pushed_->retold ? *pushed_->last : *pushed_->first - one);
+        return parameter::timestamp(pushed_->shown ? *pushed_->last : *pushed_->first - one);
     }
 
     void read_rows(sync::answer& answer, const outlook& ahead) {
@@ -351,7 +443,7 @@ class page_reading {
         const auto own_until = pushed_ ? parameter::timestamp(pushed_->newest_before) : parameter("infinity");
         const page_end end{parameter::timestamp(last_of_page(ahead)), parameter(std::nullopt)};
         send_page(reading, who_, wanted_, scopes_, end, own_until);
-        take_rows(answer, reading.commit_repeatable(until_).at(0), wanted_.since);
+        take_rows(answer, reading.commit_repeatable(until_).at(0), wanted_, who_, end_of(ahead));
     }
 
     [[nodiscard]] position last_of_page(const outlook& ahead) const {
@@ -430,8 +522,7 @@ void author_page::send(const std::string& last_row) {
 
 sync::answer author_page::finish(position last, deadline until) {
     sync::answer answer;
-    take_rows(answer, in_.committed(until).at(0), wanted_.since);
-    if (!answer.has_more) answer.synced_until.at = last;
+    take_rows(answer, in_.committed(until).at(0), wanted_, author_, last);
     return answer;
 }
 

@@ -8,6 +8,7 @@
 #include "shared/store/postgres.hpp"
 #include "shared/store/scopes.hpp"
 #include "shared/store/spaces_memory.hpp"
+#include "shared/sync/said_once.hpp"
 #include "shared/sync/wire.hpp"
 
 #include <optional>
@@ -28,6 +29,9 @@ struct page_request {
     bool spaces_known = true;
     /// Where what is shown of spaces is remembered; not owned, and null: it is looked up each time.
     spaces_memory* remembered = nullptr;
+    /// Of the answer to a push: what it says beside its page; not owned, and null: of a pull.
+    sync::said_once* said = nullptr;
+    bool by_slow_clock = false; ///< the reader sent its own clock, which is behind its cursors
     int rows = 1'000;
     int bytes = 8'000'000; ///< cut there; one row is always given
 };
@@ -51,7 +55,7 @@ struct pushed_rows {
     sync::position newest_before;        ///< of all positions when the push had its locks
     std::optional<sync::position> first; ///< none: it wrote no row
     std::optional<sync::position> last;
-    bool retold = false; ///< some are shown to their author too (rule 8)
+    bool shown = false; ///< to their author too, who named no client
 };
 
 /// The same for the author of a push: not beyond its own rows, whose states its repairs were made from.

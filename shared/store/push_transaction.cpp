@@ -36,10 +36,10 @@ constexpr std::string_view write_log_sql = R"(
 with clock as materialized (select take_positions($4::int) as first),
 logged as (
     insert into sync_changes (app_id, user_id, client_id, created_at, id, scope, table_name, record_id, op, data,
-                              field_meta, schema_version, actor, origin, space_id, told, bytes)
+                              field_meta, schema_version, actor, origin, space_id, told, bytes, held)
     select $1, $2, $3, clock.first + (place - 1) * interval '1 microsecond', change.id::uuid, scope, table_name,
            record_id, op, data::jsonb, field_meta::jsonb, schema_version::int, actor::jsonb, origin, space_id,
-           told::boolean, bytes::int
+           told::boolean, bytes::int, held::jsonb
     from clock, <rows>
 ), announced as (
     insert into sync_pushes (scope, app_id, user_id, client_id, tables, changes, newest)
@@ -50,20 +50,21 @@ logged as (
 select (extract(epoch from first) * 1000000)::bigint from clock)";
 constexpr std::string_view many_rows = R"(
          unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-                $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]) with ordinality
+                $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[]) with ordinality
              as change(id, scope, table_name, record_id, op, data, field_meta, schema_version, actor, origin, space_id,
-                       told, bytes, place))";
+                       told, bytes, held, place))";
 constexpr std::string_view many_announced = R"(
-         unnest($18::text[], $19::text[], $20::text[], $21::text[]) as pushed(scope, tables, changes, last_place))";
+         unnest($19::text[], $20::text[], $21::text[], $22::text[]) as pushed(scope, tables, changes, last_place))";
 
 // Most pushes have one row: its columns come as they are, and PostgreSQL takes no arrays apart.
 constexpr std::string_view one_row = R"(
          (select $5::text as id, $6::text as scope, $7::text as table_name, $8::text as record_id, $9::text as op,
                  $10::text as data, $11::text as field_meta, $12::text as schema_version, $13::text as actor,
-                 $14::text as origin, $15::text as space_id, $16::text as told, $17::text as bytes, 1 as place)
+                 $14::text as origin, $15::text as space_id, $16::text as told, $17::text as bytes, $18::text as held,
+                 1 as place)
              as change)";
 constexpr std::string_view one_announced = R"(
-         (select $18::text as scope, $19::text as tables, $20::text as changes, $21::text as last_place) as pushed)";
+         (select $19::text as scope, $20::text as tables, $21::text as changes, $22::text as last_place) as pushed)";
 
 std::string write_log_of(std::string_view rows, std::string_view announced) {
     constexpr std::string_view place_of_rows = "<rows>";
@@ -111,6 +112,7 @@ page_request page_wanted(const std::string& app, const sync::push_request& push,
     wanted.spaces_shared = terms.spaces_shared;
     wanted.spaces_known = terms.spaces_known;
     wanted.remembered = terms.remembered;
+    wanted.by_slow_clock = push.author_clock.has_value();
     return wanted;
 }
 
@@ -187,7 +189,14 @@ class push_attempt {
         sync::writer author{who_.user, push_.client_id, std::nullopt};
         if (terms_.spaces_shared) author.spaces = who_.spaces;
         if (names_another_home(author, first.written)) return std::nullopt;
-        merged_ = sync::merge_push(push_.changes, author, {begun_.receipt, terms_.max_clock_skew}, records_);
+        merged_ = sync::merge_push(push_.changes, author,
+                                   {.receipt = begun_.receipt,
+                                    .max_clock_skew = terms_.max_clock_skew,
+                                    .author_clock = push_.author_clock,
+                                    .since = push_.since},
+                                   records_);
+        said_.emplace(push_.changes, author, begun_.receipt, records_, merged_.repairs);
+        wanted_.said = &*said_;
         keep_rejected();
         write_log();
         send_touched_records(in_, app_, who_.user, records_);
@@ -206,12 +215,13 @@ class push_attempt {
     const sync::push_request& push_;
     const push_terms& terms_;
     const std::optional<shown_spaces>& shown_;
-    const page_request wanted_;
+    page_request wanted_;
     const deadline until_;
     transaction in_;
     push_beginning begun_;
     sync::record_map records_;
     sync::merge_outcome merged_;
+    std::optional<sync::said_once> said_;
     std::string last_row_; ///< event id; empty: nothing was written to the log
     std::vector<announced_scope> announced_;
     pushed_rows pushed_;
@@ -233,10 +243,8 @@ class push_attempt {
 
     [[nodiscard]] bool names_another_home(const sync::writer& author, std::set<std::string>& written) const {
         bool found = false;
-        for (const auto& change : push_.changes) {
-            const auto home = sync::home_of(change, author, records_);
-            found = (home && written.insert(*home).second) || found;
-        }
+        for (const auto& change : push_.changes)
+            found = written.insert(sync::home_of(change, author, records_)).second || found;
         return found;
     }
 
@@ -266,7 +274,7 @@ class push_attempt {
                      std::to_string(heading.schema_version),
                      heading.actor ? std::optional(sync::to_json_text(*heading.actor)) : std::nullopt,
                      text_or_null(heading.origin), text_or_null(heading.space), row.told ? "t" : "f",
-                     std::move(stored.bytes)});
+                     std::move(stored.bytes), std::move(stored.held)});
         }
         announced_ = announcement_of(merged_.rows);
         send_log(log, announced_columns());
@@ -285,7 +293,7 @@ class push_attempt {
     /// Where the answer needs a page, and nothing but the own scope is read, its transaction goes after the
     /// push's COMMIT in the same round trip; if it fails, the push stays.
     sync::answer commit_and_read_page(const on_commit& told) {
-        pushed_.retold = shows_own_rows();
+        pushed_.shown = push_.client_id.empty();
         const bool reads_own_scope_only = !shown_ || (shown_->whole.empty() && shown_->copied.empty());
         const bool spaces_as_known = !shown_ || shown_->version == begun_.spaces;
         const bool one_scope =
@@ -294,7 +302,7 @@ class push_attempt {
             commit(told);
             return read_page_of_committed();
         }
-        if (!begun_.up_to_date || pushed_.retold) return commit_with_page(told);
+        if (!begun_.up_to_date || pushed_.shown) return commit_with_page(told);
         commit(told);
         sync::answer answer;
         answer.synced_until.at = *pushed_.last;
@@ -321,15 +329,6 @@ class push_attempt {
             if (failed.next() != remedy::retry_now) throw_after_commit(failed);
         }
         return read_page_of_committed();
-    }
-
-    /// Whether the page shows rows of this push to its own author: those that are shown with another time
-    /// than they claimed, and those of marked records (rule 8).
-    [[nodiscard]] bool shows_own_rows() const {
-        return push_.client_id.empty() || std::ranges::any_of(merged_.rows, [&](const sync::log_row& row) {
-                   const auto record = records_.find({row.scope, row.heading.table, row.heading.record_id});
-                   return row.told || record == records_.end() || record->second.marked;
-               });
     }
 
     sync::answer read_page_of_committed() {
@@ -372,7 +371,11 @@ class push_attempt {
     }
 
     void complete(sync::answer& answer) {
-        std::ranges::transform(merged_.repairs, std::back_inserter(answer.server_changes), sync::shown);
+        std::vector<sync::shown_change> told;
+        std::ranges::transform(said_->repairs(std::move(merged_.repairs)), std::back_inserter(told),
+                               sync::shown);
+        std::ranges::move(answer.server_changes, std::back_inserter(told));
+        answer.server_changes = std::move(told);
         answer.conflicts = std::move(merged_.conflicts);
         answer.rejected = push_.rejected;
         std::ranges::move(merged_.rejected, std::back_inserter(answer.rejected));

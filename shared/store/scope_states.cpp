@@ -20,7 +20,8 @@ from lock_scopes($1, $2, '{}'))"};
 // key: left to itself, the planner walks all records of the scope, led by the policy's condition.
 constexpr statement records_statement{"read_records", R"(
 select record.scope, record.table_name, record.record_id, record.data::text, record.meta::text,
-       (extract(epoch from record.tombstone) * 1000)::bigint, record.marked, true
+       (extract(epoch from record.tombstone) * 1000)::bigint, record.marked, true,
+       coalesce(record.dropped, record.marked)
 from unnest($3::text[], $4::text[]) as wanted(table_name, record_id)
 cross join unnest($2::text[]) as home(scope)
 cross join lateral (
@@ -33,7 +34,8 @@ cross join lateral (
 // The same of records that may be too large together: beyond $5 bytes they come without their texts.
 constexpr statement many_records_statement{"read_many_records", R"(
 select scope, table_name, record_id, case when fits then data::text end, case when fits then meta::text end,
-       (extract(epoch from tombstone) * 1000)::bigint, marked, fits
+       (extract(epoch from tombstone) * 1000)::bigint, marked, fits,
+       coalesce(dropped, marked)
 from (
     select record.*, sum(greatest(coalesce(bytes, octet_length(data::text) + octet_length(meta::text)),
                                      pg_column_size(data) + pg_column_size(meta))) over () <= $5::bigint as fits
@@ -50,13 +52,15 @@ from (
 // $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large
 // record only what changed travels; one that lost fields is replaced.
 constexpr std::string_view write_records_sql = R"(
-insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted, bytes)
+insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted, bytes, dropped)
 select scope, $1, table_name, record_id, data::jsonb, meta::jsonb, tombstone::timestamptz, marked::boolean,
-       deleted::boolean, bytes::int
-from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted, bytes)
+       deleted::boolean, bytes::int, dropped::boolean
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+            $11::text[])
+    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted, bytes, dropped)
 on conflict (scope, app_id, table_name, record_id) do update
-set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded.deleted, bytes = excluded.bytes, )";
+set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded.deleted, bytes = excluded.bytes,
+    dropped = excluded.dropped, )";
 
 const statement& add_to_records() {
     static const std::string sql =
@@ -140,6 +144,7 @@ sync::record_map records_in(const rows& states, const std::string& user) {
         if (!states.is_null(row, 5))
             state.tombstone = sync::instant{std::chrono::milliseconds{states.number(row, 5)}};
         state.marked = states.boolean(row, 6);
+        state.dropped = states.boolean(row, 8);
         records.emplace(
             sync::record_key{scope, std::string(states.text(row, 1)), std::string(states.text(row, 2))},
             std::move(state));
@@ -159,7 +164,8 @@ void send_touched_records(transaction& in, const std::string& app, const std::st
         auto& written = state.replaced ? replaced : added;
         written.add({key.scope, key.table, key.record_id, std::move(stored.values), std::move(stored.meta),
                      state.tombstone ? std::optional(sync::to_text(*state.tombstone)) : std::nullopt,
-                     state.marked ? "t" : "f", deleted ? "t" : "f", std::to_string(state.bytes)});
+                     state.marked ? "t" : "f", deleted ? "t" : "f", std::to_string(state.bytes),
+                     state.dropped ? "t" : "f"});
     }
     if (!added.empty()) in.send(add_to_records(), added.after({app}));
     if (!replaced.empty()) in.send(replace_records(), replaced.after({app}));
@@ -179,6 +185,7 @@ void send_lost_writes(transaction& in, const std::string& app, const std::string
 stored_change to_stored(const sync::log_row& row) {
     const bool tombstone = row.op == sync::operation::remove;
     return {tombstone ? std::nullopt : std::optional(row.data), row.field_meta,
+            row.held.empty() ? std::nullopt : std::optional(sync::to_stored(row.held, {})),
             std::to_string(sync::stored_text_size(row.data) + sync::stored_text_size(row.field_meta))};
 }
 

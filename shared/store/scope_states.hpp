@@ -58,7 +58,8 @@ void send_lost_writes(transaction& in, const std::string& app, const std::string
 struct stored_change {
     std::optional<std::string> data;
     std::string field_meta;
-    std::string bytes; ///< what it weighs in an answer
+    std::optional<std::string> held; ///< each hold with its user
+    std::string bytes;               ///< what it weighs in an answer
 };
 stored_change to_stored(const sync::log_row& row);
 

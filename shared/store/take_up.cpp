@@ -72,13 +72,13 @@ with clock as materialized (select take_positions($4::int) as first),
 shown as (
     update sync_changes as change
     set scope = won.scope, op = won.op, data = won.data::jsonb, field_meta = won.field_meta::jsonb,
-        space_id = won.space_id, told = won.told::boolean, bytes = won.bytes::int,
+        space_id = won.space_id, told = won.told::boolean, bytes = won.bytes::int, held = won.held::jsonb,
         created_at = coalesce(won.kept::timestamptz, clock.first + (won.place - 1) * interval '1 microsecond')
     from clock, (
         select given.*, given.id_text::uuid as id
         from unnest($5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-                    $12::text[], $13::text[]) with ordinality
-            as given(id_text, scope, op, data, field_meta, space_id, told, bytes, kept, place)
+                    $12::text[], $13::text[], $14::text[]) with ordinality
+            as given(id_text, scope, op, data, field_meta, space_id, told, bytes, kept, held, place)
         offset 0
     ) as won
     where change.id = won.id
@@ -230,8 +230,9 @@ class batch {
         if (row.kept) receipt = std::min(receipt, std::chrono::floor<std::chrono::milliseconds>(*row.kept));
         std::vector<sync::change> one;
         one.push_back(std::move(change));
-        auto merged = sync::merge_push(one, author, {receipt, terms_.max_clock_skew}, records_);
-        if (!merged.rejected.empty()) return skip(row, merged.rejected.front().code);
+        auto merged = sync::merge_push(
+            one, author, {.receipt = receipt, .max_clock_skew = terms_.max_clock_skew}, records_);
+        if (merged.rows.empty() && !merged.rejected.empty()) return skip(row, merged.rejected.front().code);
         done_.lost += merged.fields_lost;
         done_.capped += merged.capped;
         auto& lost = lost_[row.client];
@@ -249,9 +250,8 @@ class batch {
     }
 
     void set_fresh(const sync::change& change, const sync::writer& author, bool fresh) {
-        const auto home = sync::home_of(change, author, records_);
-        if (!home) return;
-        const auto record = records_.find({*home, change.heading.table, change.heading.record_id});
+        const auto record = records_.find(
+            {sync::home_of(change, author, records_), change.heading.table, change.heading.record_id});
         if (record == records_.end()) return;
         for (auto& [name, field] : record->second.fields) field.fresh = fresh;
     }
@@ -262,7 +262,8 @@ class batch {
         shown_.add({row.id, won.scope, std::string(sync::to_text(won.op)), std::move(stored.data),
                     std::move(stored.field_meta), text_or_null(won.heading.space), won.told ? "t" : "f",
                     std::move(stored.bytes),
-                    position ? parameter::timestamp(*position).bytes() : std::nullopt});
+                    position ? parameter::timestamp(*position).bytes() : std::nullopt,
+                    std::move(stored.held)});
         clients_.insert(row.client);
         ++done_.rows;
     }

@@ -1,11 +1,13 @@
 #include "shared/sync/merge.hpp"
 
+#include "shared/sync/held_rows.hpp"
 #include "shared/sync/value_reader.hpp"
 
 #include <algorithm>
 #include <functional>
 #include <iterator>
 #include <map>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -13,9 +15,22 @@ namespace mana::sync {
 
 namespace {
 
-/// How long after its receipt an insert's author may still hold a time of its own clock (rule 5).
-constexpr std::chrono::seconds insert_hold{60};
+/// An insert without times was made before it was sent: it is shown as if this long before its receipt. So
+/// who edits it is later by a clock that is two seconds behind, too.
+constexpr std::chrono::seconds untimed_age{2};
 constexpr std::chrono::milliseconds next_instant{1};
+/// How far ahead of its receipt an insert's author may hold a time of its own clock, where nothing is known
+/// of it (rule 5).
+constexpr std::chrono::seconds unknown_clock{60};
+/// A client waits for a second after the last edit before it pushes. So whatever it writes after it has sent
+/// an insert is later than that by a second of its own clock, and a time that is less beyond beats none of
+/// it.
+constexpr std::chrono::milliseconds before_next_push{900};
+/// The same where something is known.
+constexpr std::chrono::seconds known_clock{10};
+constexpr std::chrono::seconds lately{5};
+constexpr std::chrono::hours any_clock{
+    72}; ///< one that is further behind, or a queue that is older, says nothing
 /// What all paths into values that lost writes met may take to be looked at.
 constexpr std::size_t bytes_looked_at = 4'000'000; // as a tree a text takes some fifty times as much at worst
 
@@ -30,6 +45,12 @@ struct pending_write {
     [[nodiscard]] bool capped() const { return given->at && compared < *given->at; }
 };
 
+/// When an insert was made, by its author's clock.
+struct made_about {
+    instant likely; ///< hardly later
+    instant until;  ///< not later, as far as is known
+};
+
 /// A change with its home. Pointers into the given changes and into `records` stay good: a map's nodes do not
 /// move.
 struct pending_change {
@@ -38,6 +59,7 @@ struct pending_change {
     record_state* record;
     std::vector<pending_write> writes;
     bool shares_record = false; ///< with another change of this push
+    made_about made{};          ///< of an insert
 };
 
 /// Records in the order of their keys, so that the same push is always answered the same way.
@@ -68,6 +90,7 @@ class growing_row {
     /// field from it, so that its data are what it brought.
     void is_no_insert() { op_ = operation::update; }
     void is_told() { told_ = true; }
+    void is_held_for(const insert_hold& hold) { add_hold(held_, hold); }
     [[nodiscard]] bool empty() const { return !members_; }
 
     log_row finish() {
@@ -76,7 +99,8 @@ class growing_row {
         if (op_ == operation::insert && given.data_id) members_->data.member("id") += given.data_id->text;
         members_->data.close();
         members_->field_meta.close();
-        return {of_.key->scope, given.heading, op_, std::move(data_), std::move(field_meta_), told_};
+        return {of_.key->scope, given.heading,   op_, std::move(data_), std::move(field_meta_),
+                told_,          std::move(held_)};
     }
 
   private:
@@ -87,6 +111,7 @@ class growing_row {
     const pending_change& of_;
     operation op_;
     bool told_ = false;
+    insert_holds held_;
     std::string data_;
     std::string field_meta_;
     std::optional<members> members_; ///< none before the first
@@ -213,6 +238,7 @@ class push_merge {
         pending_.reserve(changes.size());
         for (const auto& given : changes) place(given);
         refuse_what_grows_too_large();
+        date_inserts();
         fold();
         out_.rows.reserve(pending_.size());
         for (auto& pending : pending_) {
@@ -247,13 +273,28 @@ class push_merge {
     lost_fields lost_together_;      ///< of the change that lands
 
     void place(const change& given) {
-        auto home = home_of(given, author_, records_);
-        if (!home) return refuse(given, "not_a_member", "you are no member of space " + given.heading.space);
-        auto& [key, record] =
-            *records_.try_emplace({std::move(*home), given.heading.table, given.heading.record_id}).first;
-        auto& pending = pending_.emplace_back(pending_change{&given, &key, &record, {}});
+        const auto home = home_of(given, author_, records_);
+        const auto [place, is_new] =
+            records_.try_emplace({home, given.heading.table, given.heading.record_id});
+        auto& [key, record] = *place;
+        if (is_new && home != scope_of_space(given.heading.space)) tell_of_refused_space(given);
+        auto& pending = pending_.emplace_back(pending_change{&given, &key, &record, {}, false, {}});
         pending.writes.reserve(given.writes.size());
         for (const auto& write : given.writes) pending.writes.push_back({&write, write.at.value_or(epoch)});
+    }
+
+    /// A record for a space that its author may not write is the author's own, and stays so: the space is
+    /// never shown what its members did not let in.
+    void tell_of_refused_space(const change& given) {
+        const auto& heading = given.heading;
+        if (!author_.spaces || !is_shared_space(heading.space)) return;
+        out_.rejected.push_back(
+            {given.index,
+             heading.table,
+             heading.record_id,
+             "not_a_member",
+             "you are no member of space " + heading.space + ": the record is kept for your own devices",
+             {}});
     }
 
     /// Refuses a change alone, and keeps it for its author's eyes only.
@@ -264,6 +305,42 @@ class push_merge {
         const auto scope = scope_of_user(author_.user);
         for (const auto& write : given.writes) keep(scope, heading, write, code);
         keep_together(scope, heading, code);
+    }
+
+    /// When inserts were made, by their author's clock: not much after what they claim or what comes before
+    /// them in the queue, and before what comes behind them, and before the push.
+    void date_inserts() {
+        std::optional<instant> before;
+        for (auto& pending : pending_) {
+            for (const auto& write : pending.given->writes)
+                if (is_of_a_clock(write)) before = later(*write.at, before);
+            if (pending.given->op == operation::insert) pending.made = made_after(before);
+        }
+        std::optional<instant> after;
+        if (terms_.author_clock && *terms_.author_clock > terms_.receipt - any_clock)
+            after = terms_.author_clock;
+        for (auto& pending : std::ranges::reverse_view(pending_)) {
+            if (pending.given->op == operation::insert && after) made_before(pending.made, *after);
+            for (const auto& write : pending.given->writes)
+                if (!write.from_insert && write.at && *write.at > terms_.receipt - any_clock)
+                    after = std::min(after.value_or(*write.at), *write.at);
+        }
+    }
+
+    /// Whether it claims a time that the author's clock may have shown not long ago, or will show.
+    [[nodiscard]] bool is_of_a_clock(const field_write& write) const {
+        return write.at && *write.at >= terms_.receipt - lately;
+    }
+
+    [[nodiscard]] made_about made_after(std::optional<instant> claim) const {
+        if (!claim) return {terms_.receipt, terms_.receipt + unknown_clock};
+        const instant likely = *claim + before_next_push;
+        return {likely, likely + known_clock};
+    }
+
+    static void made_before(made_about& made, instant after) {
+        made.likely = std::min(made.likely, after);
+        made.until = std::min(made.until, after + known_clock);
     }
 
     /// Before anything is folded: a change that is refused takes no other one's writes with it.
@@ -341,7 +418,7 @@ class push_merge {
             retell(pending, write.field());
             return;
         }
-        mark(*pending.record);
+        drop(*pending.record);
         reset_.try_emplace(pending.key, &pending.given->heading);
     }
 
@@ -351,9 +428,9 @@ class push_merge {
         record.fields.clear();
         record.bytes = 0;
         record.tombstone = later(terms_.receipt, record.tombstone);
-        record.marked = record.touched = record.replaced = true;
+        record.marked = record.dropped = record.touched = record.replaced = true;
         out_.rows.push_back(
-            {pending.key->scope, pending.given->heading, operation::remove, "{}", "{}", true});
+            {pending.key->scope, pending.given->heading, operation::remove, "{}", "{}", true, {}});
     }
 
     /// Strictly later wins. A tie stays, and so does the same claim again, however it was capped; within one
@@ -403,9 +480,12 @@ class push_merge {
         return inner != record.fields.end() && lies_inside(inner->first, write.field());
     }
 
-    [[nodiscard]] instant held_by_an_inserter() const { return terms_.receipt + insert_hold; }
+    [[nodiscard]] insert_hold hold_of(const pending_change& pending) const {
+        return {user_, client_, pending.made.likely, pending.made.until, {}};
+    }
 
-    /// The latest time that any client but the writer may hold at the path, around it or inside it (rule 5).
+    /// The latest time that any client may hold at the path, around it or inside it (rule 5), but for the
+    /// one that inserted what is there: that one is shown what others write as shown_to() says.
     std::optional<instant> latest_shown(const record_state& record, std::string_view field) const {
         std::optional<instant> latest;
         const auto count = [&](const field_map::value_type& held) {
@@ -414,7 +494,9 @@ class push_merge {
         const auto held = record.fields.find(field);
         if (held != record.fields.end()) {
             count(*held);
-            if (held->second.hold && !is_authors(held->second)) latest = later(*held->second.hold, latest);
+            const auto* hold = find_hold(held->second.holds, author_.user, author_.client);
+            if (hold != nullptr && !is_authors(held->second))
+                latest = later(latest_shown_to_inserter(*hold), latest);
         }
         for_each_around(record.fields, field, count);
         for (auto inner = first_inside(record.fields, field);
@@ -423,14 +505,26 @@ class push_merge {
         return latest;
     }
 
+    /// The latest time with which the author, who inserted it, was shown what others wrote there: a settled
+    /// one only if its cursor has passed their row.
+    [[nodiscard]] instant latest_shown_to_inserter(const insert_hold& hold) const {
+        constexpr std::chrono::seconds from_receipt_to_position{5};
+        const auto passed =
+            terms_.since.shown_until ? terms_.since.at - from_receipt_to_position : terms_.since.at;
+        const bool settled =
+            terms_.receipt >= hold.until + settling && hold.replaced && passed >= *hold.replaced;
+        return settled ? hold.until + next_instant : hold.likely;
+    }
+
     void land(pending_change& pending) {
         auto& record = *pending.record;
         growing_row row(pending);
+        const bool is_known = is_known_insert(pending);
         for (auto& write : pending.writes) {
             if (is_dotted(write.field())) mark(record);
             const auto* rival = rival_of(write, record);
             const bool beaten = rival != nullptr || !beats_tombstone(write, record);
-            if (write.given->from_insert) meet(pending, write, beaten);
+            if (write.given->from_insert && !is_known) meet(pending, write, beaten);
             if (beaten) {
                 row.is_no_insert();
                 lose(pending, write, rival);
@@ -447,17 +541,35 @@ class push_merge {
         record.marked = record.touched = true;
     }
 
+    static void drop(record_state& record) {
+        if (record.dropped) return;
+        record.dropped = record.marked = record.touched = true;
+    }
+
+    /// Whether the same client inserted the same before, and sends it again as it had no answer: then it
+    /// holds what it did not push since, and was not made to drop it.
+    [[nodiscard]] bool is_known_insert(const pending_change& pending) const {
+        const auto& record = *pending.record;
+        if (record.dropped || terms_.since.from_epoch) return false;
+        return std::ranges::any_of(pending.writes, [&](const pending_write& write) {
+            const auto held = record.fields.find(write.field());
+            return write.given->from_insert && held != record.fields.end() && is_authors(held->second) &&
+                   !held->second.fresh && held->second.claimed == write.given->at &&
+                   held->second.value.is_same(write.given->value);
+        });
+    }
+
     void meet(pending_change& pending, const pending_write& write, bool beaten) {
         auto& record = *pending.record;
         if (finds_another(write, record)) {
-            mark(record);
+            drop(record);
             reset_.try_emplace(pending.key, &pending.given->heading);
             return;
         }
         if (!beaten) return;
         const auto held = record.fields.find(write.field());
         if (held == record.fields.end()) return;
-        held->second.hold = later(held_by_an_inserter(), held->second.hold);
+        add_hold(held->second.holds, hold_of(pending));
         held->second.dirty = record.touched = true;
     }
 
@@ -466,15 +578,15 @@ class push_merge {
         const auto& heading = pending.given->heading;
         const auto& given = *write.given;
         const bool by_tombstone = !beats_tombstone(write, record);
-        if (by_tombstone)
-            reset_.try_emplace(pending.key, &heading);
-        else
-            retell(pending, given.field);
-
         // What is beaten has a rival, or meets a tombstone.
         const instant beaten_at = by_tombstone || rival == nullptr ? *record.tombstone : rival->shown;
         auto held = by_tombstone ? value_text{} : values_.at(record, given.field);
-        if (!by_tombstone && held && held->is_same(given.value)) return;
+        const bool as_given = !by_tombstone && held && held->is_same(given.value);
+        if (by_tombstone)
+            reset_.try_emplace(pending.key, &heading);
+        else if (!as_given || is_part_of_object(record, given.field))
+            retell(pending, given.field);
+        if (as_given) return;
         ++out_.fields_lost;
         keep(pending.key->scope, heading, given, by_tombstone ? "tombstone" : "older");
         tell_of({heading.table, heading.record_id, given.field, given.value, given.at, std::move(held),
@@ -509,23 +621,52 @@ class push_merge {
     void win(pending_change& pending, const pending_write& write, growing_row& row) {
         auto& record = *pending.record;
         const auto& given = *write.given;
-        const instant claim = given.at.value_or(terms_.receipt);
+        const instant claim = given.at.value_or(terms_.receipt - untimed_age);
         const auto latest = latest_shown(record, given.field);
+        const auto before = record.fields.find(given.field);
         const instant shown = latest && claim <= *latest ? *latest + next_instant : claim;
-        held_field held{given.value, given.at, write.compared, shown, std::nullopt,
-                        user_,       client_,  true,           true};
-        if (given.from_insert) held.hold = held_by_an_inserter();
-        if (const auto before = record.fields.find(given.field); before != record.fields.end())
-            goes(record, *before);
+        held_field held{given.value, given.at, write.compared, shown, {}, user_, client_, false, true, true};
+        if (before != record.fields.end()) keep_holds(before->second, held, row);
+        if (given.from_insert) add_hold(held.holds, hold_of(pending));
+        held.quiet =
+            given.at && shown != *given.at && before != record.fields.end() && is_unseen(record, *before);
+        const bool quiet = held.quiet;
+        if (before != record.fields.end()) goes(record, *before);
         record.bytes += stored_bytes(given.field, given.value);
         record.fields.insert_or_assign(given.field, std::move(held));
         record.touched = true;
         row.put(given.field, given.value, shown);
-        if (given.at && shown != *given.at) {
+        // All of an undeleted record is told again, to its fields' authors too (rule 7).
+        if (given.field == "deletedAt" && given.value.text == "null") drop(record);
+        if (given.at && shown != *given.at && !quiet) {
             row.is_told();
             if (!given.from_insert) retell(pending, given.field);
         }
         settle_what_lies_inside(record, write, shown, row);
+    }
+
+    /// What the writer replaces may still be held by other clients that inserted it, with times that nobody
+    /// knows, and no earlier than it is shown.
+    void keep_holds(const held_field& before, held_field& now, growing_row& row) const {
+        for (auto hold : before.holds) {
+            if (hold.is_of(author_.user, author_.client) || now.shown > hold.until) continue;
+            hold.replaced = terms_.receipt;
+            now.holds.push_back(hold);
+            row.is_held_for(hold);
+        }
+    }
+
+    /// Whether the author holds what is there as the author wrote it, and was never shown another time of it.
+    [[nodiscard]] bool is_unseen(const record_state& record, const field_map::value_type& before) const {
+        const auto& held = before.second;
+        if (record.marked || !is_authors(held) || is_part_of_object(record, before.first)) return false;
+        return held.quiet || !held.claimed || held.shown == *held.claimed;
+    }
+
+    /// A dotted path, or an object of which parts are held by themselves.
+    static bool is_part_of_object(const record_state& record, std::string_view field) {
+        const auto inner = first_inside(record.fields, field);
+        return is_dotted(field) || (inner != record.fields.end() && lies_inside(inner->first, field));
     }
 
     /// A later `a` removes every older `a.…`; the newer ones stay, and travel in its row with its shown time
@@ -571,23 +712,23 @@ class push_merge {
             std::vector<std::string> names;
             for (const auto& [name, field] : record.fields)
                 if (told.roots.contains(root_of(name))) names.push_back(name);
-            add(changes_of(bare(*told.heading), record, names));
+            add(changes_of(bare(*told.heading), record, names,
+                           {author_.user, author_.client, terms_.receipt}));
         }
     }
 
     void add(std::vector<wire_change> changes) {
         std::ranges::move(changes, std::back_inserter(out_.repairs));
     }
-
-    /// What is held was written by others too: the pusher's actor and origin do not go with it.
-    static change_heading bare(const change_heading& heading) {
-        return {heading.table, heading.record_id, heading.schema_version, heading.space, std::nullopt, {}};
-    }
 };
 
 } // namespace
 
-std::optional<std::string> home_of(const change& given, const writer& author, const record_map& records) {
+change_heading bare(const change_heading& heading) {
+    return {heading.table, heading.record_id, heading.schema_version, heading.space, std::nullopt, {}};
+}
+
+std::string home_of(const change& given, const writer& author, const record_map& records) {
     const auto& heading = given.heading;
     auto own = scope_of_user(author.user);
     if (!author.spaces) return own;
@@ -597,9 +738,8 @@ std::optional<std::string> home_of(const change& given, const writer& author, co
     if (lives_in(own)) return own;
     for (const auto& space : *author.spaces)
         if (lives_in(scope_of_space(space))) return scope_of_space(space);
-    if (!is_shared_space(heading.space)) return own;
-    if (std::ranges::find(*author.spaces, heading.space) == author.spaces->end()) return std::nullopt;
-    return scope_of_space(heading.space);
+    const bool is_member = std::ranges::find(*author.spaces, heading.space) != author.spaces->end();
+    return is_member && is_shared_space(heading.space) ? scope_of_space(heading.space) : own;
 }
 
 merge_outcome merge_push(const std::vector<change>& changes, const writer& author, const merge_terms& terms,

@@ -28,6 +28,8 @@ struct merge_terms {
     /// A record that has reached this size takes no change that makes it larger: who touches a record reads
     /// all of its state.
     std::size_t record_bytes = 10'000'000;
+    std::optional<instant> author_clock{}; ///< what it showed when the push was sent; mostly unknown
+    cursor since{};                        ///< the author's
 };
 
 /// One row for the log, in the order of its position.
@@ -38,6 +40,7 @@ struct log_row {
     std::string data = "{}";       ///< JSON: the fields that won, what they carry along, `id` of an insert
     std::string field_meta = "{}"; ///< JSON: {field: shown time}
     bool told = false; ///< a field is shown with another time than it claimed: its author is sent the row too
+    insert_holds held; ///< its fields replaced what these clients inserted, see held_rows.hpp
 };
 
 /// A write that did not win, kept for LOST_WRITES_DAYS.
@@ -68,8 +71,12 @@ struct merge_outcome {
 };
 
 /// The home of a change among the scopes that its author writes: where the record already lives (own scope
-/// first), else the scope it names (SPEC §6). Nothing: it names a space of which the author is no member.
-std::optional<std::string> home_of(const change& given, const writer& author, const record_map& records);
+/// first), else the scope it names; if its author is no member there, its own scope (SPEC §6).
+std::string home_of(const change& given, const writer& author, const record_map& records);
+
+/// The heading of what an author is told of a record: what is held was written by others too, so the pusher's
+/// actor and origin do not go with it.
+change_heading bare(const change_heading& heading);
 
 /// Merges the changes in their order. `records` holds the states of all records named, in every scope that
 /// the author writes; the ones that must be stored come back `touched`.

@@ -290,6 +290,7 @@ push_request read_push(const json_value& body, std::string_view header_client_id
     const auto* since = given(*object, "since");
     const auto* since_text = since != nullptr ? since->as_string() : nullptr;
     push.since = parse_since(since_text != nullptr ? *since_text : std::string_view{});
+    if (since_text != nullptr && !push.since.from_epoch) push.author_clock = clock_in_since(*since_text);
     read_schema_version(*object, "schemaVersion");
     const auto* changes = given(*object, "changes");
     if (changes == nullptr) return push;

@@ -28,6 +28,7 @@ struct request_limits {
 struct push_request {
     std::string client_id; ///< may be empty
     cursor since;
+    std::optional<instant> author_clock; ///< in place of `since`, see clock_in_since()
     std::vector<change> changes;
     std::vector<rejection> rejected; ///< changes refused alone, in order
 };

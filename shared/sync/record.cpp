@@ -1,5 +1,6 @@
 #include "shared/sync/record.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -41,13 +42,45 @@ void put_time(object_writer& meta, std::string_view key, instant time) {
     out += '"';
 }
 
+/// Its user is left out where that is the home's.
+void append_hold(std::string& out, const insert_hold& hold, std::string_view home_user) {
+    object_writer text(out);
+    append_json_string(text.member("client"), hold.client.text());
+    put_time(text, "likely", hold.likely);
+    if (hold.replaced) put_time(text, "replaced", *hold.replaced);
+    put_time(text, "until", hold.until);
+    if (hold.user.text() != home_user) append_json_string(text.member("user"), hold.user.text());
+    text.close();
+}
+
+void append_holds(std::string& out, const insert_holds& holds, std::string_view home_user) {
+    out += '[';
+    for (const auto& hold : holds) {
+        if (&hold != holds.data()) out += ',';
+        append_hold(out, hold, home_user);
+    }
+    out += ']';
+}
+
+std::optional<std::string> text_of(const json_object& object, std::string_view key) {
+    const auto* value = find_member(object, key);
+    return value != nullptr && value->as_string() != nullptr ? std::optional(*value->as_string())
+                                                             : std::nullopt;
+}
+
+std::optional<instant> time_of(const json_object& object, std::string_view key) {
+    const auto text = text_of(object, key);
+    return text ? parse_instant(*text) : std::nullopt;
+}
+
 void append_meta(std::string& out, const held_field& field, std::string_view home_user) {
     object_writer meta(out);
     const instant by_default = field.claimed.value_or(epoch);
     if (field.claimed) put_time(meta, "at", *field.claimed);
     if (!field.client.empty()) append_json_string(meta.member("client"), field.client.text());
     if (field.compared != by_default) put_time(meta, "compared", field.compared);
-    if (field.hold) put_time(meta, "hold", *field.hold);
+    if (!field.holds.empty()) append_holds(meta.member("holds"), field.holds, home_user);
+    if (field.quiet) meta.member("quiet") += "true";
     if (field.shown != by_default) put_time(meta, "shown", field.shown);
     if (field.user.text() != home_user) append_json_string(meta.member("user"), field.user.text());
     meta.close();
@@ -63,18 +96,23 @@ class meta_reader {
         field.user = home_user_;
         std::optional<instant> compared;
         std::optional<instant> shown;
+        std::optional<instant> until;
         for (members_.read(meta); members_.next();) {
             const auto key = members_.name();
             if (key == "at") field.claimed = time_in(members_);
             if (key == "compared") compared = time_in(members_);
             if (key == "shown") shown = time_in(members_);
-            if (key == "hold") field.hold = time_in(members_);
+            if (key == "hold") until = time_in(members_);
+            if (key == "holds") field.holds = holds_in(members_.value());
+            if (key == "quiet") field.quiet = true;
             if (key == "user") field.user = users_.named(members_.value());
             if (key == "client") field.client = clients_.named(members_.value());
         }
         const instant by_default = field.claimed.value_or(epoch);
         field.compared = compared.value_or(by_default);
         field.shown = shown.value_or(by_default);
+        // As versions before wrote it.
+        if (until) add_hold(field.holds, {field.user, field.client, *until, *until, {}});
         return field;
     }
 
@@ -90,8 +128,19 @@ class meta_reader {
             return held;
         }
     };
+    /// Those of a record's fields are mostly of one insert.
+    const insert_holds& holds_in(std::string_view text) {
+        if (text != holds_text_) {
+            holds_ = holds_from_stored(text, home_user_.text());
+            holds_text_ = text;
+        }
+        return holds_;
+    }
+
     object_reader members_;
     shared_name home_user_;
+    std::string holds_text_;
+    insert_holds holds_;
     last_name users_;
     last_name clients_;
 
@@ -106,6 +155,46 @@ class meta_reader {
 };
 
 } // namespace
+
+const insert_hold* find_hold(const insert_holds& holds, std::string_view user, std::string_view client) {
+    const auto found =
+        std::ranges::find_if(holds, [&](const insert_hold& hold) { return hold.is_of(user, client); });
+    return found != holds.end() ? &*found : nullptr;
+}
+
+void add_hold(insert_holds& holds, const insert_hold& hold) {
+    for (auto& held : holds) {
+        if (!held.is_of(hold.user.text(), hold.client.text())) continue;
+        held.likely = std::max(held.likely, hold.likely);
+        held.until = std::max(held.until, hold.until);
+        if (hold.replaced) held.replaced = hold.replaced;
+        return;
+    }
+    holds.push_back(hold);
+}
+
+std::string to_stored(const insert_holds& holds, std::string_view home_user) {
+    std::string text;
+    append_holds(text, holds, home_user);
+    return text;
+}
+
+insert_holds holds_from_stored(std::string_view text, std::string_view home_user) {
+    const auto read = parse_stored_json(text);
+    if (read.as_array() == nullptr) throw std::invalid_argument("holds are no list");
+    insert_holds holds;
+    for (const auto& held : *read.as_array()) {
+        const auto* members = held.as_object();
+        if (members == nullptr) throw std::invalid_argument("a hold is no object");
+        insert_hold hold{text_of(*members, "user").value_or(std::string(home_user)),
+                         text_of(*members, "client").value_or(""), epoch, epoch,
+                         time_of(*members, "replaced")};
+        hold.until = time_of(*members, "until").value_or(epoch);
+        hold.likely = time_of(*members, "likely").value_or(hold.until);
+        holds.push_back(std::move(hold));
+    }
+    return holds;
+}
 
 field_map::const_iterator first_inside(const field_map& fields, std::string_view path) {
     return fields.lower_bound(inside_of{path});

@@ -4,6 +4,8 @@
 
 #include "shared/sync/change.hpp"
 
+#include <boost/container/small_vector.hpp>
+
 #include <algorithm>
 #include <compare>
 #include <cstddef>
@@ -53,14 +55,42 @@ class shared_name {
     std::shared_ptr<const std::string> text_; ///< null: empty
 };
 
+/// The client whose insert brought a value stamps it locally with its own clock, and tells nobody (SPEC §3
+/// rule 5). To that client alone, what others write there is shown with the time that it probably holds, and
+/// where it did not take it by then, after some time with one that it cannot be beyond.
+struct insert_hold {
+    shared_name user;
+    shared_name client;
+    instant likely; ///< by what is known of that clock; else the time of receipt
+    instant until;  ///< not later than this, as far as is known
+    /// When another client last wrote there, by the server's clock; none: nobody did.
+    std::optional<instant> replaced;
+
+    bool operator==(const insert_hold& other) const = default;
+    [[nodiscard]] bool is_of(std::string_view some_user, std::string_view some_client) const {
+        return !some_client.empty() && client.text() == some_client && user.text() == some_user;
+    }
+};
+
+/// Mostly none or one.
+using insert_holds = boost::container::small_vector<insert_hold, 1>;
+/// The one of a client; null where it has none.
+const insert_hold* find_hold(const insert_holds& holds, std::string_view user, std::string_view client);
+/// Adds a hold, or makes that of the same client last as long.
+void add_hold(insert_holds& holds, const insert_hold& hold);
+
 struct held_field {
     value_text value;
     std::optional<instant> claimed; ///< as the client said it, however far ahead; none: an untimed insert
-    instant compared;            ///< what later claims are compared with (claimed, or capped, or the epoch)
-    instant shown;               ///< on the wire and in field_meta
-    std::optional<instant> hold; ///< an insert's author may show any time up to this one to its user
-    shared_name user;            ///< who wrote it, and from which client
+    instant compared; ///< what later claims are compared with (claimed, or capped, or the epoch)
+    instant shown;    ///< on the wire and in field_meta
+    /// Of the inserts that brought it, or what it replaced, while they still count.
+    insert_holds holds;
+    shared_name user; ///< who wrote it, and from which client
     shared_name client;
+    /// It is shown later than its author claimed, and its author was not told, as what it replaced was its
+    /// own and held with its own times.
+    bool quiet = false;
     bool fresh = false; ///< written by the push that is being merged
     bool dirty = false; ///< not yet stored
 };
@@ -98,6 +128,9 @@ struct record_state {
     /// It ever had a tombstone, a reset or a dotted path, so a client's own changes are not left out (rule
     /// 8).
     bool marked = false;
+    /// It is marked for another reason than a dotted path: some client was made to drop it, with what its
+    /// user wrote there and did not push yet.
+    bool dropped = false;
 
     bool replaced = false; ///< fields were taken out: what is stored must be replaced, not added to
     bool touched = false;  ///< anything changed that must be stored
@@ -118,6 +151,10 @@ struct stored_record {
 };
 /// `dirty_only`: just the fields that were changed since they were read.
 stored_record to_stored(const record_state& state, std::string_view home_user, bool dirty_only);
+/// [{"client", "likely", "replaced", "until", "user"}], the user left out where it is `home_user`.
+std::string to_stored(const insert_holds& holds, std::string_view home_user);
+insert_holds holds_from_stored(std::string_view text, std::string_view home_user);
+
 /// Throws std::invalid_argument where the texts were not written by to_stored.
 record_state from_stored(std::string_view values, std::string_view meta, std::string_view home_user);
 

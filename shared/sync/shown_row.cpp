@@ -1,5 +1,6 @@
 #include "shared/sync/shown_row.hpp"
 
+#include "shared/sync/held_rows.hpp"
 #include "shared/sync/json_text.hpp"
 
 #include <algorithm>
@@ -171,14 +172,17 @@ struct row_writer::reader {
 row_writer::row_writer(std::vector<shown_change>& out) : out_(out), reader_(std::make_unique<reader>()) {}
 row_writer::~row_writer() = default;
 
-void row_writer::write(const stored_row& row, const record_state* record) {
-    if (record == nullptr) {
+void row_writer::write(const stored_row& row, const record_state* record, const said_elsewhere& but) {
+    if (record == nullptr && !but.any()) {
         if (auto text = reader_->plain(row)) {
             out_.push_back({std::string(row.table), row.at, std::move(*text)});
             return;
         }
     }
-    for (auto& change : changes_of(logged(row), record)) {
+    auto change_of_row = logged(row);
+    if (row.held && record != nullptr)
+        show_to_inserter(change_of_row.fields, *row.held, *record, row.settled);
+    for (auto& change : changes_of(std::move(change_of_row), record, but)) {
         change.at = row.at;
         out_.push_back(shown(change));
     }

@@ -8,6 +8,7 @@
 #include "shared/sync/wire.hpp"
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct stored_row {
     std::string_view origin;
     std::string_view space;
     position at;
+    std::optional<insert_hold> held{}; ///< the row is held for its reader, see held_rows.hpp
+    bool settled = false;
 };
 
 /// Writes rows as changes, one after the other, into one list. Not thread-safe; keeps its buffers.
@@ -38,9 +41,9 @@ class row_writer {
     row_writer(const row_writer&) = delete;
     row_writer& operator=(const row_writer&) = delete;
 
-    /// `record`: the record's current state where rule 7 needs it, as for changes_of(). Throws
-    /// std::invalid_argument where the row's JSON cannot be read.
-    void write(const stored_row& row, const record_state* record);
+    /// `record`: the record's current state where rule 7 needs it, as for changes_of(), or the row is held.
+    /// Throws std::invalid_argument where the row's JSON cannot be read.
+    void write(const stored_row& row, const record_state* record, const said_elsewhere& but);
 
   private:
     struct reader;

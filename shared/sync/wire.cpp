@@ -1,5 +1,7 @@
 #include "shared/sync/wire.hpp"
 
+#include "shared/sync/held_rows.hpp"
+
 #include <algorithm>
 #include <iterator>
 #include <set>
@@ -171,17 +173,23 @@ std::vector<shown_field> shown_fields(const json_object& data, const json_object
     return fields;
 }
 
-std::vector<wire_change> changes_of(logged_change row, const record_state* record) {
+std::vector<wire_change> changes_of(logged_change row, const record_state* record,
+                                    const said_elsewhere& but) {
     if (row.op == operation::remove)
         return {{std::move(row.event_id), std::move(row.heading), operation::remove, std::nullopt, {}}};
     const bool is_insert = row.op == operation::insert;
-    if (record != nullptr) add_what_deletion_needs(row.fields, *record);
     if (row.fields.empty()) return {};
+    if (record != nullptr && !but.all()) add_what_deletion_needs(row.fields, *record);
+    // A soft-deleted record's deletedAt goes with each change of it, however often.
+    std::erase_if(row.fields, [&](const shown_field& field) {
+        return but.has(field.name) && (but.all() || field.name != deleted_at || !truthy(field.value));
+    });
 
     const auto dotted = std::ranges::any_of(row.fields, is_dotted, &shown_field::name);
     wire_change whole{std::move(row.event_id), std::move(row.heading), operation::update, std::nullopt,
                       std::move(row.fields)};
-    if (is_insert && !dotted && reads_as_insert(row.data, whole.fields)) whole.op = operation::insert;
+    if (is_insert && !dotted && !but.any() && reads_as_insert(row.data, whole.fields))
+        whole.op = operation::insert;
     if (is_insert) {
         std::erase_if(row.data, [](const json_member& member) { return is_dotted(member.key); });
         whole.data = std::move(row.data);
@@ -189,23 +197,33 @@ std::vector<wire_change> changes_of(logged_change row, const record_state* recor
     return split(std::move(whole));
 }
 
+namespace {
+
 std::vector<wire_change> changes_of(const change_heading& heading, const record_state& record,
-                                    std::span<const std::string> names) {
-    std::vector<shown_field> fields;
-    for (const auto& name : names) {
-        const auto held = record.fields.find(name);
-        if (held != record.fields.end()) fields.push_back({name, held->second.value, held->second.shown});
-    }
+                                    std::vector<shown_field> fields) {
     if (fields.empty()) return {};
     add_what_deletion_needs(fields, record);
     return split({{}, heading, operation::update, std::nullopt, std::move(fields)});
 }
 
+} // namespace
+
+std::vector<wire_change> changes_of(const change_heading& heading, const record_state& record,
+                                    std::span<const std::string> names, const told_reader& to) {
+    std::vector<shown_field> fields;
+    for (const auto& name : names) {
+        const auto held = record.fields.find(name);
+        if (held != record.fields.end())
+            fields.push_back({name, held->second.value, shown_to(held->second, to.user, to.client, to.now)});
+    }
+    return changes_of(heading, record, std::move(fields));
+}
+
 std::vector<wire_change> reset_of(const change_heading& heading, const record_state& record) {
     std::vector<wire_change> changes{{{}, heading, operation::remove, std::nullopt, {}}};
-    std::vector<std::string> names;
-    for (const auto& [name, field] : record.fields) names.push_back(name);
-    std::ranges::move(changes_of(heading, record, names), std::back_inserter(changes));
+    std::vector<shown_field> fields;
+    for (const auto& [name, held] : record.fields) fields.push_back({name, held.value, held.shown});
+    std::ranges::move(changes_of(heading, record, std::move(fields)), std::back_inserter(changes));
     return changes;
 }
 

@@ -4,6 +4,7 @@
 #include "shared/sync/change.hpp"
 #include "shared/sync/cursor.hpp"
 #include "shared/sync/record.hpp"
+#include "shared/sync/said_elsewhere.hpp"
 
 #include <optional>
 #include <span>
@@ -53,11 +54,19 @@ std::vector<shown_field> shown_fields(const json_object& data, const json_object
 /// The changes that make an existing client hold exactly the row's fields with their shown times. `record` is
 /// the record's current state where it is known; of it are read `deletedAt`, and, for an undelete, all
 /// fields.
-std::vector<wire_change> changes_of(logged_change row, const record_state* record);
+/// What is said elsewhere is left out, and where that is all, nothing is left but the row's names.
+std::vector<wire_change> changes_of(logged_change row, const record_state* record, const said_elsewhere& but);
+
+/// Who is told of a record's state, and when.
+struct told_reader {
+    std::string_view user;
+    std::string_view client;
+    instant now;
+};
 
 /// The changes that make a client hold the named fields of a record. `names` must be held there.
 std::vector<wire_change> changes_of(const change_heading& heading, const record_state& record,
-                                    std::span<const std::string> names);
+                                    std::span<const std::string> names, const told_reader& to);
 
 /// A hard delete, and then all that lives of the record.
 std::vector<wire_change> reset_of(const change_heading& heading, const record_state& record);

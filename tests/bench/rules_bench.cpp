@@ -133,7 +133,7 @@ void rows_to_json(benchmark::State& state, make_change make, std::string_view op
     for (auto _ : state) {
         sync::answer answer;
         sync::row_writer writer(answer.server_changes);
-        for (int i = 0; i < count; ++i) writer.write(row.stored(op), nullptr);
+        for (int i = 0; i < count; ++i) writer.write(row.stored(op), nullptr, {});
         bytes = sync::to_json(answer).size();
     }
     count_work(state, count, bytes);

@@ -133,6 +133,10 @@ TEST_F(gates, a_change_for_a_space_of_others_is_refused_alone) {
     EXPECT_EQ(answer.at("rejected").at(0).at("code"), "not_a_member");
     device others{token_of(member), "laptop"};
     EXPECT_TRUE(server_changes(others.pull("tasks").json()).empty());
+    device tablet{token_of(user), "tablet"};
+    const auto own = tablet.pull("tasks").json();
+    ASSERT_EQ(server_changes(own).size(), 2U) << "its author's other devices see it";
+    EXPECT_EQ(server_changes(own).at(0).at("spaceId").as_string(), space);
 }
 
 TEST_F(gates, a_space_that_is_new_is_found_at_once) {

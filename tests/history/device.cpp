@@ -57,6 +57,15 @@ void set_path(json_value& record, std::string_view path, const json_value& value
     set_member(*members, step, std::move(inner));
 }
 
+json_value at_path(const json_value& record, std::string_view path) {
+    const auto* members = record.as_object();
+    if (members == nullptr) return {};
+    const auto dot = path.find('.');
+    const auto* held = find_member(*members, path.substr(0, dot));
+    if (held == nullptr) return {};
+    return dot == std::string_view::npos ? *held : at_path(*held, path.substr(dot + 1));
+}
+
 json_value json(std::string_view text) {
     return sync::parse_stored_json(text);
 }
@@ -82,7 +91,7 @@ void device::add(const std::string& id, std::string_view data) {
     record.value = json(data);
     set_member(std::get<json_object>(record.value.held), "id", id);
     for (const auto& member : object_in(record.value))
-        if (member.key != "id") record.times[member.key] = now();
+        if (member.key != "id") record.fields[member.key] = {now(), true};
     auto change = change_of(id, "insert");
     set_member(change, "data", record.value);
     enqueue(std::move(change));
@@ -92,7 +101,7 @@ void device::write(const std::string& id, const json_object& fields) {
     auto& record = local(id);
     for (const auto& [field, value] : fields) {
         set_path(record.value, field, value);
-        record.times[field] = now();
+        record.fields[field] = {now(), true};
     }
 }
 
@@ -178,14 +187,22 @@ std::string device::next_body() const {
         body_of(who_, since, {queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count)}));
 }
 
-json_value device::push() {
-    const auto count = std::min(queue_.size(), most_changes_in_a_push);
-    auto answer = json(server_.push(who_, next_body()));
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(count));
+device::request device::begin_push() const {
+    return {next_body(), std::min(queue_.size(), most_changes_in_a_push)};
+}
+
+void device::finish_push(const request& sent, const json_value& answer) {
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(sent.changes));
     // First: where the user has joined the space meanwhile, the same answer brings the record.
     if (extras_.drops_refused) drop_refused(answer);
     apply(answer);
     for (auto& [table, cursor] : cursors_) cursor = required_text(object_in(answer), "syncedUntil");
+}
+
+json_value device::push() {
+    const auto sent = begin_push();
+    auto answer = json(server_.push(who_, sent.body));
+    finish_push(sent, answer);
     return answer;
 }
 
@@ -206,9 +223,13 @@ void device::push_and_lose_the_answer() {
 
 json_value device::pull_page(const std::string& table) {
     auto answer = json(server_.pull(who_, table, cursors_.at(table), false));
+    finish_pull(table, answer);
+    return answer;
+}
+
+void device::finish_pull(const std::string& table, const json_value& answer) {
     apply(answer);
     cursors_[table] = required_text(object_in(answer), "syncedUntil");
-    return answer;
 }
 
 void device::pull() {
@@ -260,28 +281,32 @@ void device::apply_insert(const local_key& key, const json_object& data) {
     const auto* told = text_in(data, "updatedAt");
     if (told == nullptr) told = text_in(data, "createdAt");
     const std::string time = told != nullptr ? *told : now();
-    const auto [place, created] = records_.try_emplace(key);
+    const bool created = records_.try_emplace(key).second;
     for (const auto& [field, value] : data)
-        if (field != "id") set(place->second, created, field, value, time);
+        if (field != "id") set(key, created, field, value, time);
 }
 
 void device::apply_update(const local_key& key, const json_object& fields) {
-    const auto [place, created] = records_.try_emplace(key);
+    const bool created = records_.try_emplace(key).second;
     for (const auto& [field, held] : fields) {
         const auto* value = find_member(object_in(held), "value");
         if (value == nullptr)
             throw std::runtime_error("a field without value makes a client drop the change");
-        set(place->second, created, field, *value, required_text(object_in(held), "at"));
+        set(key, created, field, *value, required_text(object_in(held), "at"));
     }
 }
 
 /// A client makes a record it lacks of the fields as they are named, so a dotted one becomes a key of that
 /// name.
-void device::set(local_record& record, bool created, const std::string& field, const json_value& value,
+void device::set(const local_key& key, bool created, const std::string& field, const json_value& value,
                  const std::string& time) {
-    auto& held = record.times[field];
-    if (time < held) return;
-    held = time;
+    auto& record = records_.at(key);
+    auto& held = record.fields[field];
+    if (time < held.at) return;
+    if (held.by_user)
+        if (auto was = at_path(record.value, field); !same(was, value))
+            toasts_.push_back({key.first, key.second, field, std::move(was), value});
+    held = {time, false};
     if (created)
         set_member(std::get<json_object>(record.value.held), field, value);
     else
@@ -296,8 +321,15 @@ json_value device::record(const std::string& id) const {
 std::string device::time_of(const std::string& id, const std::string& field) const {
     const auto found = records_.find({tables_.front(), id});
     if (found == records_.end()) return {};
-    const auto time = found->second.times.find(field);
-    return time != found->second.times.end() ? time->second : std::string{};
+    const auto held = found->second.fields.find(field);
+    return held != found->second.fields.end() ? held->second.at : std::string{};
+}
+
+bool device::is_users(const std::string& id, const std::string& field) const {
+    const auto found = records_.find({tables_.front(), id});
+    if (found == records_.end()) return false;
+    const auto held = found->second.fields.find(field);
+    return held != found->second.fields.end() && held->second.by_user;
 }
 
 } // namespace mana::history

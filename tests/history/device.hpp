@@ -25,8 +25,20 @@ sync::json_value json(std::string_view text);
 /// A record without its id, and without top-level nulls: a client that takes a value away holds no key.
 sync::json_value plain(const sync::json_value& record);
 
+/// What a record has at a path; null where there is nothing.
+sync::json_value at_path(const sync::json_value& record, std::string_view path);
+
 /// As Dexie sets a path: what is false on the way becomes an object, any other value stays.
 void set_path(sync::json_value& record, std::string_view path, const sync::json_value& value);
+
+/// What the client tells its user: a server change took a field that this device wrote last.
+struct toast {
+    std::string table;
+    std::string id;
+    std::string field; ///< or dotted path
+    sync::json_value was;
+    sync::json_value now;
+};
 
 /// What a device does beyond an existing client's habits; a checker needs it (tests/checker).
 struct extras {
@@ -56,6 +68,13 @@ class device {
 
     /// Sends at most 200 changes of the queue and applies the answer.
     sync::json_value push();
+    /// The same in two steps, between which the user goes on writing: what is sent is fixed by the first.
+    struct request {
+        std::string body;
+        std::size_t changes = 0;
+    };
+    [[nodiscard]] request begin_push() const;
+    void finish_push(const request& sent, const sync::json_value& answer);
     /// The same, but the answer never arrives: nothing is applied, and the queue is sent again.
     void push_and_lose_the_answer();
     /// All pages of all tables.
@@ -79,11 +98,22 @@ class device {
     [[nodiscard]] std::string time_of(const std::string& id, const std::string& field) const;
     /// The queue's next push, as it would be sent.
     [[nodiscard]] std::string next_body() const;
+    /// A page of a pull, or of a stream, as it came.
+    void finish_pull(const std::string& table, const sync::json_value& answer);
+    /// What the user was told since the last call.
+    std::vector<toast> take_toasts() { return std::exchange(toasts_, {}); }
+    /// Whether the user of this device wrote the path last, as its client has it.
+    [[nodiscard]] bool is_users(const std::string& id, const std::string& field) const;
 
   private:
+    /// Of `__fieldMeta`: of one path, of that very path only.
+    struct local_field {
+        std::string at;
+        bool by_user = false; ///< its `origin`: written here, and not by a server change since
+    };
     struct local_record {
         sync::json_value value = sync::json_object{};
-        std::map<std::string, std::string> times; ///< `__fieldMeta`: by path, of that very path only
+        std::map<std::string, local_field> fields;
     };
     using local_key = std::pair<std::string, std::string>; ///< table, id
 
@@ -99,8 +129,8 @@ class device {
     void apply_change(const sync::json_object& change);
     void apply_insert(const local_key& key, const sync::json_object& data);
     void apply_update(const local_key& key, const sync::json_object& fields);
-    static void set(local_record& record, bool created, const std::string& field,
-                    const sync::json_value& value, const std::string& time);
+    void set(const local_key& key, bool created, const std::string& field, const sync::json_value& value,
+             const std::string& time);
 
     server& server_;
     caller who_;
@@ -111,6 +141,7 @@ class device {
     std::map<std::string, std::string> cursors_;
     extras extras_;
     int changes_made_ = 0;
+    std::vector<toast> toasts_;
 };
 
 } // namespace mana::history

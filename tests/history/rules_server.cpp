@@ -1,5 +1,6 @@
 #include "tests/history/rules_server.hpp"
 
+#include "shared/sync/held_rows.hpp"
 #include "shared/sync/push_request.hpp"
 #include "shared/sync/value_reader.hpp"
 
@@ -24,13 +25,26 @@ std::string rules_server::push(const caller& who, const std::string& body) {
     auto records = states_of(request.changes, who.user);
     const auto own_until = newest_;
     auto merged = merge_push(request.changes, {who.user, who.client, spaces_of(who.user)},
-                             {now_, std::chrono::hours{24}}, records);
+                             {.receipt = now_,
+                              .max_clock_skew = std::chrono::hours{24},
+                              .author_clock = request.author_clock,
+                              .since = request.since},
+                             records);
     for (const auto& [key, state] : records)
         if (state.touched) store(key, state, who.user);
     for (auto& row : merged.rows) append(std::move(row), who);
 
-    auto page = read({who, {}, request.since, false, own_until, push_page_rows});
-    std::ranges::transform(merged.repairs, std::back_inserter(page.server_changes), shown);
+    // Own rows of this push are behind the page, but for who has no client id, and so none of its own.
+    const auto until = who.client.empty() ? newest_ : own_until;
+    const writer author{who.user, who.client, spaces_of(who.user)};
+    said_once said{request.changes, author, now_, records, merged.repairs};
+    auto page = read(
+        {who, {}, request.since, false, own_until, until, push_page_rows, request.author_clock.has_value()},
+        said);
+    auto told = said.repairs(std::move(merged.repairs));
+    std::vector<shown_change> first;
+    std::ranges::transform(told, std::back_inserter(first), shown);
+    page.server_changes.insert(page.server_changes.begin(), first.begin(), first.end());
     page.conflicts = std::move(merged.conflicts);
     page.rejected = std::move(request.rejected);
     std::ranges::move(merged.rejected, std::back_inserter(page.rejected));
@@ -41,7 +55,8 @@ std::string rules_server::push(const caller& who, const std::string& body) {
 std::string rules_server::pull(const caller& who, const std::string& table, const std::string& since,
                                bool include_own) {
     now_ += std::chrono::milliseconds{1};
-    return to_json(read({who, table, parse_since(since), include_own, std::nullopt, pull_page_rows}));
+    said_once said;
+    return to_json(read({who, table, parse_since(since), include_own, {}, {}, pull_page_rows, false}, said));
 }
 
 std::optional<std::vector<std::string>> rules_server::spaces_of(const std::string& user) const {
@@ -65,6 +80,7 @@ std::optional<record_state> rules_server::state(const record_key& key) const {
         from_stored(to_json_text(json_value{row.values}), to_json_text(json_value{row.meta}), row.home_user);
     state.tombstone = row.tombstone;
     state.marked = row.marked;
+    state.dropped = row.dropped;
     return state;
 }
 
@@ -94,6 +110,7 @@ void rules_server::store(const record_key& key, const record_state& state, const
     for (const auto& [name, value] : *meta.as_object()) set_member(row.meta, name, value);
     row.tombstone = state.tombstone;
     row.marked = state.marked;
+    row.dropped = state.dropped;
 }
 
 void rules_server::append(log_row row, const caller& who) {
@@ -106,41 +123,75 @@ void rules_server::append(log_row row, const caller& who) {
     log_.push_back({std::move(row), std::move(data), std::move(field_meta), newest_, who.user, who.client});
 }
 
-bool rules_server::is_left_out(const logged_row& row, const page_request& wanted, bool own_mode) const {
-    if (!wanted.table.empty() && row.row.heading.table != wanted.table) return true;
+std::optional<record_state> rules_server::state_of(const logged_row& row) const {
+    return state({row.row.scope, row.row.heading.table, row.row.heading.record_id});
+}
+
+/// Whether it is the reader's, who has no other reason to be shown it than its record's mark.
+bool rules_server::is_own(const logged_row& row, const page_request& wanted) const {
     const bool own =
         !wanted.who.client.empty() && row.client == wanted.who.client && row.user == wanted.who.user;
-    if (!own || row.row.told) return false;
-    if (own_mode && (!wanted.own_until || row.at <= *wanted.own_until)) return false;
-    const auto held = state({row.row.scope, row.row.heading.table, row.row.heading.record_id});
+    const bool own_mode = wanted.include_own || wanted.since.from_epoch;
+    return own && !row.row.told && !(own_mode && (!wanted.own_until || row.at <= *wanted.own_until));
+}
+
+bool rules_server::is_left_out(const logged_row& row, const page_request& wanted) const {
+    if (!wanted.table.empty() && row.row.heading.table != wanted.table) return true;
+    if (!is_own(row, wanted)) return false;
+    const auto held = state_of(row);
     return !held || !held->marked;
 }
 
-answer rules_server::read(const page_request& wanted) const {
-    const bool own_mode = wanted.include_own || wanted.since.from_epoch;
+std::vector<const rules_server::logged_row*> rules_server::rows_of(const page_request& wanted,
+                                                                   bool& more) const {
     const auto scopes = scopes_of(wanted.who.user);
-    answer page;
-    position last = std::min(wanted.since.at, newest_);
-    int rows = 0;
-    const auto first = std::ranges::upper_bound(log_, last, {}, &logged_row::at);
+    std::vector<const logged_row*> found;
+    const auto first =
+        std::ranges::upper_bound(log_, std::min(wanted.since.at, newest_), {}, &logged_row::at);
     for (auto row = first; row != log_.end(); ++row) {
+        if (wanted.until && row->at > *wanted.until) break;
         if (std::ranges::find(scopes, row->row.scope) == scopes.end()) continue;
-        if (!is_left_out(*row, wanted, own_mode)) {
-            if (rows == wanted.rows) {
-                page.has_more = true;
-                break;
-            }
-            ++rows;
-            const auto& heading = row->row.heading;
-            const auto held = state({row->row.scope, heading.table, heading.record_id});
-            logged_change logged{"e" + std::to_string(row->at.time_since_epoch().count()), heading,
-                                 row->row.op, row->data, shown_fields(row->data, row->field_meta, row->at)};
-            std::ranges::transform(changes_of(std::move(logged), held ? &*held : nullptr),
-                                   std::back_inserter(page.server_changes), sync::shown);
-        }
-        last = row->at;
+        if (is_left_out(*row, wanted)) continue;
+        more = found.size() == static_cast<std::size_t>(wanted.rows);
+        if (more) break;
+        found.push_back(&*row);
     }
-    page.synced_until = {last, page.has_more && own_mode};
+    return found;
+}
+
+bool rules_server::is_held_for(const logged_row& row, const caller& who) const {
+    return find_hold(row.row.held, who.user, who.client) != nullptr;
+}
+
+answer rules_server::read(const page_request& wanted, said_once& said) const {
+    answer page;
+    const auto found = rows_of(wanted, page.has_more);
+    held_rows back{wanted.since, !wanted.table.empty(), page.has_more};
+    std::vector<page_row> names;
+    for (const auto* row : found)
+        names.push_back({row->row.heading.table, row->row.heading.record_id, to_text(row->row.op),
+                         row->row.data, is_own(*row, wanted) && !state_of(*row)->dropped,
+                         wanted.by_slow_clock ? fields_of(*state_of(*row), wanted.who.user, wanted.who.client)
+                                              : name_set{},
+                         back.was_shown(row->at, is_held_for(*row, wanted.who), row->row.heading.table,
+                                        row->row.heading.record_id)});
+    const auto but = said.sift(names);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+        const auto& row = *found[i];
+        const auto held = state_of(row);
+        logged_change logged{"e" + std::to_string(row.at.time_since_epoch().count()), row.row.heading,
+                             row.row.op, row.data, shown_fields(row.data, row.field_meta, row.at)};
+        if (is_held_for(row, wanted.who)) {
+            const auto& hold = *find_hold(row.row.held, wanted.who.user, wanted.who.client);
+            show_to_inserter(logged.fields, hold, *held, back.settles(row.at, hold, now_));
+        }
+        if (but[i].all() && (said.of_push() || names[i].only_objects || names[i].was_shown)) continue;
+        std::ranges::transform(changes_of(std::move(logged), held ? &*held : nullptr, but[i]),
+                               std::back_inserter(page.server_changes), sync::shown);
+    }
+    const bool own_mode = wanted.include_own || wanted.since.from_epoch;
+    page.synced_until =
+        page.has_more ? cursor{.at = found.back()->at, .from_epoch = own_mode} : back.end_of_page(newest_);
     return page;
 }
 

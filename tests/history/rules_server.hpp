@@ -2,6 +2,7 @@
 #pragma once
 
 #include "shared/sync/merge.hpp"
+#include "shared/sync/said_once.hpp"
 #include "tests/history/server.hpp"
 
 #include <map>
@@ -47,6 +48,7 @@ class rules_server : public server {
         sync::json_object meta;
         std::optional<sync::instant> tombstone;
         bool marked = false;
+        bool dropped = false;
         std::string home_user;
     };
     struct page_request {
@@ -55,7 +57,9 @@ class rules_server : public server {
         sync::cursor since;
         bool include_own = false;
         std::optional<sync::position> own_until; ///< own rows after it are left out whatever the cursor says
+        std::optional<sync::position> until;     ///< rows after it are not read
         int rows = 0;
+        bool by_slow_clock = false;
     };
 
     [[nodiscard]] std::optional<std::vector<std::string>> spaces_of(const std::string& user) const;
@@ -64,8 +68,12 @@ class rules_server : public server {
                                              const std::string& user) const;
     void store(const sync::record_key& key, const sync::record_state& state, const std::string& user);
     void append(sync::log_row row, const caller& who);
-    [[nodiscard]] sync::answer read(const page_request& wanted) const;
-    [[nodiscard]] bool is_left_out(const logged_row& row, const page_request& wanted, bool own_mode) const;
+    [[nodiscard]] sync::answer read(const page_request& wanted, sync::said_once& said) const;
+    [[nodiscard]] std::vector<const logged_row*> rows_of(const page_request& wanted, bool& more) const;
+    [[nodiscard]] bool is_held_for(const logged_row& row, const caller& who) const;
+    [[nodiscard]] std::optional<sync::record_state> state_of(const logged_row& row) const;
+    [[nodiscard]] bool is_own(const logged_row& row, const page_request& wanted) const;
+    [[nodiscard]] bool is_left_out(const logged_row& row, const page_request& wanted) const;
 
     sync::instant now_;
     sync::position newest_{};

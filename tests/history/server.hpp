@@ -18,9 +18,6 @@ struct caller {
 
 class server {
   public:
-    server() = default;
-    server(const server&) = delete;
-    server& operator=(const server&) = delete;
     virtual ~server() = default;
 
     /// POST /sync/{app}: the answer's JSON text. Throws std::runtime_error where it is not 200.
@@ -38,6 +35,11 @@ class server {
     /// The record as the server's state holds it; nothing where the state is out of reach.
     virtual std::optional<sync::json_value> held(const std::string& user, const std::string& table,
                                                  const std::string& record_id) = 0;
+
+  protected:
+    server() = default;
+    server(const server&) = default;
+    server& operator=(const server&) = default;
 };
 
 /// Which server the program was linked with.

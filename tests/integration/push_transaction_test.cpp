@@ -382,6 +382,10 @@ TEST(spaces, are_read_and_written_by_members_and_by_no_one_else) {
     const auto refused = eve.push(on, {update_of("n", "1", "x", "2", space)});
     ASSERT_EQ(refused.answer.rejected.size(), 1U);
     EXPECT_EQ(refused.answer.rejected[0].code, "not_a_member");
+    EXPECT_EQ(bob.pull(on, "n", "").server_changes.size(), 1U);
+    const device eves_other{{eve.who.user, "other", {}}, "todo"};
+    EXPECT_EQ(eves_other.pull(on, "n", "").server_changes.size(), 1U)
+        << "it is kept for its author's devices";
 }
 
 TEST(spaces, keep_a_records_home_whatever_a_later_change_names) {

@@ -410,7 +410,8 @@ values ($1, $2, 'notes', $3, 'insert', '{"a":1}', 'importer', $4) returning id)"
             as_owner(insert_in_space, {app_, phone_.who.user, fresh("record"), fresh("space")});
         take_all_up(on_, terms, spaces);
         return member.pull(on_, "notes", "").server_changes.size() == 1 &&
-               reason(std::string(foreign.text(0, 0))) == "not_a_member";
+               reason(std::string(foreign.text(0, 0))).empty() &&
+               phone_.pull(on_, "notes", "").server_changes.size() == 2;
     }));
 }
 

@@ -141,21 +141,21 @@ TEST(allocations, of_reading_a_push) {
 }
 
 TEST(allocations, of_merging_new_records) {
-    expect_at_most(21.7, to_merge(200, bench::sample_insert, nine, {}), 200);
+    expect_at_most(22.2, to_merge(200, bench::sample_insert, nine, {}), 200);
 }
 
 TEST(allocations, of_merging_updates_that_win) {
-    expect_at_most(8.3, to_merge(200, bench::sample_update, ten, held_records(200)), 200);
+    expect_at_most(9.2, to_merge(200, bench::sample_update, ten, held_records(200)), 200);
 }
 
 TEST(allocations, of_reading_a_stored_record) {
     const auto text = stored(held_records(1).begin()->second);
-    expect_at_most(35, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
+    expect_at_most(56, allocations_of([&] { from_stored(text.values, text.meta, author().user); }), 1);
 }
 
 TEST(allocations, of_writing_a_stored_record) {
     const auto records = held_records(1);
-    expect_at_most(9.3, allocations_of([&] { stored(records.begin()->second); }), 1);
+    expect_at_most(10.2, allocations_of([&] { stored(records.begin()->second); }), 1);
 }
 
 // ---- in proportion to what is given ----
@@ -294,7 +294,7 @@ TEST(allocations, of_writing_an_answer) {
         change_heading heading;
         heading.table = key.table;
         heading.record_id = key.record_id;
-        for (auto& change : changes_of(heading, state, names)) changes.push_back(std::move(change));
+        for (auto& change : changes_of(heading, state, names, {})) changes.push_back(std::move(change));
     }
     ASSERT_EQ(changes.size(), std::size_t{count});
     const auto write = [&] {
@@ -322,7 +322,7 @@ TEST(allocations, of_writing_a_page_of_the_log) {
     const auto write = [&] {
         answer page;
         row_writer writer(page.server_changes);
-        for (int i = 0; i < count; ++i) writer.write(row, nullptr);
+        for (int i = 0; i < count; ++i) writer.write(row, nullptr, {});
         EXPECT_FALSE(to_json(page).empty());
     };
     expect_at_most(1.2, allocations_of(write), count);

@@ -35,7 +35,10 @@ TEST(sync_record, comes_back_as_it_was_stored) {
     auto& odd = state.fields["rec.int"] = field(R"({"a":[null]})", nine);
     odd.compared = time(ten);
     odd.shown = time("2026-01-31T11:00:00.000Z");
-    odd.hold = time("2026-01-31T12:00:00.000Z");
+    odd.holds = {{"ann", "phone", time("2026-01-31T12:00:00.000Z"), time("2026-01-31T12:01:00.000Z"), {}},
+                 {"bob", "desk", time("2026-01-31T12:02:00.000Z"), time("2026-01-31T12:03:00.000Z"),
+                  time("2026-01-31T12:04:00.000Z")}};
+    odd.quiet = true;
     odd.user = "other";
     odd.client = "";
     auto& untimed = state.fields["untimed"] = field("null", nine);
@@ -51,7 +54,8 @@ TEST(sync_record, comes_back_as_it_was_stored) {
         EXPECT_EQ(back.claimed, held.claimed) << name;
         EXPECT_EQ(back.compared, held.compared) << name;
         EXPECT_EQ(back.shown, held.shown) << name;
-        EXPECT_EQ(back.hold, held.hold) << name;
+        EXPECT_EQ(back.holds, held.holds) << name;
+        EXPECT_EQ(back.quiet, held.quiet) << name;
         EXPECT_EQ(back.user, held.user) << name;
         EXPECT_EQ(back.client, held.client) << name;
         EXPECT_FALSE(back.fresh || back.dirty) << name;

@@ -19,7 +19,7 @@ stored_row row(std::string_view op, std::string_view data, std::string_view fiel
 
 std::string written_by(const stored_row& given, const record_state* record = nullptr) {
     std::vector<shown_change> shown;
-    row_writer{shown}.write(given, record);
+    row_writer{shown}.write(given, record, {});
     std::string all;
     for (const auto& change : shown) all += change.json + '\n';
     return all;

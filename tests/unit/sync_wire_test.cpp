@@ -26,7 +26,7 @@ logged_change row(operation op, std::string_view data, std::string_view meta) {
 std::string emitted(operation op, std::string_view data, std::string_view meta,
                     const record_state* record = nullptr) {
     answer page;
-    for (const auto& change : changes_of(row(op, data, meta), record))
+    for (const auto& change : changes_of(row(op, data, meta), record, {}))
         page.server_changes.push_back(shown(change));
     const auto text = to_json(page);
     const std::string start = R"({"serverChanges":[)";
@@ -139,12 +139,12 @@ TEST(sync_wire, absent_keys_are_left_out_and_an_actor_is_an_object) {
     logged.heading.origin = "web";
     logged.heading.actor = parse_stored_json(R"({"kind":"user"})");
     answer page;
-    page.server_changes = {shown(changes_of(logged, nullptr).front())};
+    page.server_changes = {shown(changes_of(logged, nullptr, {}).front())};
     EXPECT_NE(to_json(page).find(R"(,"spaceId":"s1","actor":{"kind":"user"},"origin":"web"})"),
               std::string::npos)
         << to_json(page);
     logged.heading.actor = parse_stored_json("\"user\"");
-    page.server_changes = {shown(changes_of(logged, nullptr).front())};
+    page.server_changes = {shown(changes_of(logged, nullptr, {}).front())};
     EXPECT_EQ(to_json(page).find("actor"), std::string::npos) << to_json(page);
 }
 
