@@ -51,7 +51,9 @@ http_response unauthorized(gate::token_fault fault) {
 }
 
 http_response inactive() {
-    return error_response(402, "sync_inactive", "sync is not active for this account");
+    auto response = error_response(402, "sync_inactive", "sync is not active for this account");
+    response.headers.emplace_back("Retry-After", std::to_string(gate::user_gate::inactive_kept.count()));
+    return response;
 }
 
 http_response too_many(std::chrono::milliseconds wait) {

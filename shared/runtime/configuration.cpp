@@ -222,7 +222,7 @@ const std::array variables{
                  c.mana_auth_url = text.empty() ? std::string{} : read_base_url(text);
              }},
     variable{"GATE_CACHE", "duration", "5m",
-             "How long the answers of billing and membership service are remembered", secrecy::open,
+             "How long answers of billing (inactive: at most 30 s) and memberships are kept", secrecy::open,
              [](configuration& c, std::string_view text) { c.gate_cache = read_duration(text, 1s, 1h); }},
     variable{"MAX_CLOCK_SKEW", "duration", "24h",
              "How far ahead of the server a change's claimed time may lie", secrecy::open,

@@ -29,6 +29,7 @@ class services {
   public:
     void set(const json::object& wish) { http_.post("/control", json::serialize(wish)); }
     void deactivate(const std::string& user) { set({{"inactive", {{user, true}}}}); }
+    void activate(const std::string& user) { set({{"inactive", {{user, false}}}}); }
     void join(const std::string& user, const json::array& spaces) {
         json::array memberships;
         for (const auto& space : spaces)
@@ -83,6 +84,19 @@ TEST_F(gates, who_has_not_paid_is_refused_and_nothing_is_stored) {
     EXPECT_EQ(refused.error_code(), "sync_inactive");
     EXPECT_EQ(phone.pull("tasks").status, 402);
     EXPECT_EQ(phone.http().get("/sync/todo/stream", phone.headers()).status, 402);
+}
+
+TEST_F(gates, who_has_not_paid_is_told_when_to_ask_again) {
+    around.deactivate(user);
+    device phone{token_of(user), "phone"};
+    auto headers = phone.headers();
+    headers.emplace_back("Origin: http://localhost:5173");
+    for (const char* const path : {"/sync/todo/pull?collection=tasks", "/sync/todo/stream"}) {
+        const auto refused = phone.http().get(path, headers);
+        EXPECT_EQ(refused.status, 402) << path;
+        EXPECT_EQ(refused.header("retry-after"), "30") << path;
+        EXPECT_NE(refused.header("access-control-expose-headers").find("Retry-After"), std::string::npos);
+    }
 }
 
 TEST_F(gates, billing_is_asked_once_for_all_workers) {
@@ -319,17 +333,64 @@ struct clear_result {
     void operator()(PGresult* result) const { PQclear(result); }
 };
 
-// What is known of a user was said an hour from now, as it looks when PostgreSQL's clock was set back.
-bool set_clock_back(const std::string& user) {
+// What is known of a user was said so much later than it was.
+bool shift_standing(const std::string& user, std::chrono::seconds later) {
     const std::unique_ptr<PGconn, finish_connection> conn{
         PQconnectdb(required_environment("MANA_TEST_OWNER_URL").c_str())};
-    const char* const values[] = {user.c_str()};
+    const std::string shift = std::to_string(later.count());
+    const char* const values[] = {user.c_str(), shift.c_str()};
     const std::unique_ptr<PGresult, clear_result> result{
         PQexecParams(conn.get(),
-                     "update sync_users set spaces_at = spaces_at + interval '1 hour', "
-                     "sync_active_at = sync_active_at + interval '1 hour' where user_id = $1",
-                     1, nullptr, values, nullptr, nullptr, 0)};
+                     "update sync_users set spaces_at = spaces_at + $2::interval, "
+                     "sync_active_at = sync_active_at + $2::interval where user_id = $1",
+                     2, nullptr, values, nullptr, nullptr, 0)};
     return std::string{PQcmdTuples(result.get())} == "1";
+}
+
+// As it looks when PostgreSQL's clock was set back by an hour.
+bool set_clock_back(const std::string& user) {
+    return shift_standing(user, 1h);
+}
+
+// What the second worker reads from PostgreSQL was said 25 s ago: it keeps that for five more.
+TEST_F(failing_services, who_has_just_paid_goes_on_after_half_a_minute) {
+    around.deactivate(user);
+    {
+        worker_process told{folder, settings};
+        ASSERT_TRUE(told.await_ready());
+        ASSERT_EQ(pull("").status, 402);
+    }
+    ASSERT_TRUE(shift_standing(user, -25s));
+    around.activate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 402) << "it is known for some seconds more";
+    EXPECT_TRUE(await([&] { return pull("").status == 200; }));
+    EXPECT_EQ(around.asked(billing_path(user)), 2);
+}
+
+TEST_F(failing_services, that_a_user_may_sync_is_known_for_longer) {
+    {
+        worker_process told{folder, settings};
+        ASSERT_TRUE(told.await_ready());
+        ASSERT_EQ(pull("").status, 200);
+    }
+    ASSERT_TRUE(shift_standing(user, -4min));
+    around.deactivate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 200);
+    EXPECT_EQ(around.asked(billing_path(user)), 1);
+}
+
+TEST_F(failing_services, what_is_kept_for_less_is_asked_again_as_soon) {
+    settings["GATE_CACHE"] = "1s";
+    around.deactivate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(pull("").status, 402);
+    around.activate(user);
+    EXPECT_TRUE(await([&] { return pull("").status == 200; }));
 }
 
 TEST_F(failing_services, what_was_said_before_the_clock_was_set_back_is_asked_anew) {
