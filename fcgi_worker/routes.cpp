@@ -78,7 +78,9 @@ http_response unsupported_encoding() {
 http_response refused(body_fault fault) {
     switch (fault) {
     case body_fault::too_large:
-        return error_response(413, "body_too_large", "a body may have 10 MB at most, also before gzip");
+        return error_response(
+            413, "body_too_large",
+            "a body may have 10 MB at most, also before gzip: send fewer changes at a time");
     case body_fault::unknown_encoding:
         return unsupported_encoding();
     case body_fault::malformed:

@@ -74,6 +74,8 @@ check "a WebSocket" 503 -H 'Connection: Upgrade' -H 'Upgrade: websocket' "$url/w
 check "health" 503 "$url/health"
 check "no endpoint" 404 "$url/sync/"
 check "a large body" 413 -X POST -H 'Content-Length: 10485761' -H 'Expect:' -d '{}' "$url/sync/todo"
+expect "a large body" 1 'send fewer changes at a time' \
+    "$(curl -sS --max-time 10 -X POST -H 'Content-Length: 10485761' -H 'Expect:' -d '{}' "$url/sync/todo")"
 check "a large header" 431 -H "Authorization: $(printf 'x%.0s' {1..9000})" "$url/sync/todo/pull"
 # A line that does not end is refused before the origin has been read.
 expect_error "a long line" 414 "$(curl -sS -i "$url/sync/todo/pull?collection=$(printf 'x%.0s' {1..9000})" | tr -d '\r')"

@@ -423,6 +423,7 @@ TEST_F(hostile_requests, that_touch_more_than_a_worker_can_hold_are_refused_whol
     const auto refused = push(body_of(touching));
     EXPECT_EQ(refused.status, 413) << refused.body;
     EXPECT_NE(refused.body.find("records_too_large"), std::string::npos) << refused.body;
+    EXPECT_NE(refused.body.find("send fewer changes at a time"), std::string::npos) << refused.body;
     touching.resize(6);
     EXPECT_EQ(push(body_of(touching)).status, 200) << "fewer at a time fit";
 }
