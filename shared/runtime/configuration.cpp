@@ -265,7 +265,8 @@ const std::array variables{
              secrecy::open,
              [](configuration& c, std::string_view text) { c.max_spaces = read_number(text, 1, 1000); }},
     variable{"MAX_REQUESTS", "number", "100",
-             "Requests a second of one user, for long and on all devices; 0: any number", secrecy::open,
+             "Requests a second of one user, for long; one device may have half of them; 0: any number",
+             secrecy::open,
              [](configuration& c, std::string_view text) { c.max_requests = read_number(text, 0, 100000); }},
     variable{
         "MAX_CONNECTIONS", "number", "100", "Open WebSockets and streams of one user on a hub", secrecy::open,
