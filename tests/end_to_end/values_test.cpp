@@ -260,6 +260,8 @@ INSTANTIATE_TEST_SUITE_P(
                        change_of("bad", R"("op":"update","fields":{"f":1})")},
         refused_change{"data_that_is_a_list", "malformed_field",
                        change_of("bad", R"("op":"insert","data":[])")},
+        refused_change{"insert_of_nothing", "malformed_field", change_of("bad", R"("op":"insert")")},
+        refused_change{"update_of_nothing", "malformed_field", change_of("bad", R"("op":"update")")},
         refused_change{"origin_that_is_no_text", "malformed_field",
                        change_of("bad", R"("op":"insert","origin":1,"data":{})")},
         refused_change{"long_id", "too_long", insert_with(noise(1'048'576), "")},
