@@ -51,12 +51,14 @@ http_response unauthorized(gate::token_fault fault) {
 }
 
 http_response inactive() {
-    return error_response(402, "sync_inactive", "sync is not active for this account");
+    auto response = error_response(402, "sync_inactive", "sync is not active for this account");
+    response.headers.emplace_back("Retry-After", std::to_string(gate::user_gate::inactive_kept.count()));
+    return response;
 }
 
 http_response too_many(std::chrono::milliseconds wait) {
-    auto response =
-        error_response(429, "too_many_requests", "too many requests of this user, try again later");
+    auto response = error_response(429, "too_many_requests",
+                                   "too many requests of this device or this user, try again later");
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);
     response.headers.emplace_back("Retry-After", std::to_string(seconds.count()));
     return response;
@@ -76,7 +78,9 @@ http_response unsupported_encoding() {
 http_response refused(body_fault fault) {
     switch (fault) {
     case body_fault::too_large:
-        return error_response(413, "body_too_large", "a body may have 10 MB at most, also before gzip");
+        return error_response(
+            413, "body_too_large",
+            "a body may have 10 MB at most, also before gzip: send fewer changes at a time");
     case body_fault::unknown_encoding:
         return unsupported_encoding();
     case body_fault::malformed:
@@ -93,9 +97,12 @@ http_response refused(body_fault fault) {
     return unreadable("the body is shorter than Content-Length says");
 }
 
-gate::token_result verify(std::string_view authorization, gate::token_cache& tokens) {
+std::string_view token_in(const http_request& request) {
+    return gate::bearer_token(request.authorization).value_or(std::string_view{});
+}
+
+gate::token_result verify(std::string_view token, gate::token_cache& tokens) {
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    const auto token = gate::bearer_token(authorization).value_or(std::string_view{});
     return tokens.verify(token, now, gate::key_set::clock::now());
 }
 
@@ -137,12 +144,14 @@ http_response routes::dispatch(const http_request& request, const body_reader& r
     if (!found) return error_response(404, "not_found", "there is no such endpoint");
     if (request.method != method_of(found->to)) return wrong_method(found->to);
 
-    const auto who = verify(request.authorization, tokens_);
+    const auto token = token_in(request);
+    const auto who = verify(token, tokens_);
     if (!who && who.error() == gate::token_fault::keys_unavailable)
         return failed(request, 503, gate::message(who.error()));
     if (!who) return unauthorized(who.error());
 
-    if (const auto wait = rate_.refuse(who->user, std::chrono::steady_clock::now())) return too_many(*wait);
+    const sender from{who->user, token, request.client_id};
+    if (const auto wait = rate_.refuse(from, std::chrono::steady_clock::now())) return too_many(*wait);
 
     const call made{request, found->app, who->user, std::chrono::steady_clock::now() + patience_};
     if (!users_.may_sync(made.user, tables_, made.until)) return inactive();

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What nginx answers while neither workers nor hub are there: 503 as JSON, with Retry-After and CORS, each header once. A
+# What nginx answers while neither workers nor hub are there: 503 as JSON, with Retry-After, CORS and the id that the log has, each header once. A
 # nginx of its own, from the same templates, with sockets on which nobody listens.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -37,6 +37,20 @@ expect_error() { # WHAT STATUS ANSWER
     expect "$1" 1 "^HTTP/1.1 $2" "$3"
     expect "$1" 1 '^content-type: application/json' "$3"
     expect "$1" 1 '^\{"error":"[a-z_]+","message":"[^"]+"\}$' "$3"
+    expect_logged "$1" "$2" "$3"
+}
+
+# nginx writes its log after the answer.
+expect_logged() { # WHAT STATUS ANSWER
+    local id try
+    expect "$1" 1 '^x-request-id: [0-9a-f]{32}$' "$3"
+    id=$(sed -n 's/^X-Request-Id: //p' <<<"$3")
+    for ((try = 0; try < 100; try++)); do
+        if grep -q " $2 .* id=$id\$" "$run_dir/log/nginx-access.log"; then return; fi
+        sleep 0.1
+    done
+    printf '%s: no line of the log has %s with id=%s\n' "$1" "$2" "$id"
+    failed=1
 }
 
 check() { # WHAT STATUS CURL_ARG...
@@ -46,6 +60,7 @@ check() { # WHAT STATUS CURL_ARG...
     expect_error "$what" "$status" "$answer"
     expect "$what" 1 '^access-control-allow-origin: http://localhost:5173$' "$answer"
     expect "$what" 1 '^access-control-allow-credentials: true$' "$answer"
+    expect "$what" 1 '^access-control-expose-headers: Retry-After, X-Request-Id$' "$answer"
     if [[ $status == 503 ]]; then expect "$what" 1 '^retry-after: [0-9]+$' "$answer"; fi
     answer=$(curl -sS -i --max-time 10 -H 'Origin: https://elsewhere.example' "$@" | tr -d '\r')
     expect_error "$what, from elsewhere" "$status" "$answer"
@@ -59,6 +74,8 @@ check "a WebSocket" 503 -H 'Connection: Upgrade' -H 'Upgrade: websocket' "$url/w
 check "health" 503 "$url/health"
 check "no endpoint" 404 "$url/sync/"
 check "a large body" 413 -X POST -H 'Content-Length: 10485761' -H 'Expect:' -d '{}' "$url/sync/todo"
+expect "a large body" 1 'send fewer changes at a time' \
+    "$(curl -sS --max-time 10 -X POST -H 'Content-Length: 10485761' -H 'Expect:' -d '{}' "$url/sync/todo")"
 check "a large header" 431 -H "Authorization: $(printf 'x%.0s' {1..9000})" "$url/sync/todo/pull"
 # A line that does not end is refused before the origin has been read.
 expect_error "a long line" 414 "$(curl -sS -i "$url/sync/todo/pull?collection=$(printf 'x%.0s' {1..9000})" | tr -d '\r')"

@@ -1,6 +1,7 @@
 #include "ws_hub/http_session.hpp"
 
 #include "shared/gate/token.hpp"
+#include "shared/gate/user_gate.hpp"
 #include "shared/http/names.hpp"
 #include "shared/runtime/request_id.hpp"
 #include "ws_hub/event_stream.hpp"
@@ -141,7 +142,10 @@ response too_many_connections() {
 }
 
 response inactive() {
-    return make_error(http::status::payment_required, "sync_inactive", "sync is not active for this account");
+    response made =
+        make_error(http::status::payment_required, "sync_inactive", "sync is not active for this account");
+    made.set(http::field::retry_after, std::to_string(gate::user_gate::inactive_kept.count()));
+    return made;
 }
 
 response unauthorized(gate::token_fault fault) {

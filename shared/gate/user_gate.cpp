@@ -135,6 +135,10 @@ user_gate::known& user_gate::entry_of(const std::string& user) {
     return users_[user];
 }
 
+std::chrono::milliseconds user_gate::kept_for(bool active) const {
+    return active ? settings_.kept : std::min<std::chrono::milliseconds>(settings_.kept, inactive_kept);
+}
+
 /// Whoever was not seen for long takes up no memory. Each time half of the entries are new at least.
 void user_gate::forget_outdated() {
     const auto now = clock::now();
@@ -144,15 +148,15 @@ void user_gate::forget_outdated() {
     clean_up_at_ = std::max(first_clean_up, 2 * users_.size());
 }
 
-/// What another process was told less than five minutes ago is as good as if it had been told here.
+/// What another process was told a short while ago is as good as if it had been told here.
 store::user_standing user_gate::read_standing(const std::string& user, known& entry, store::database& tables,
                                               store::deadline until) {
     auto last =
         tables.run(until, [&](store::connection& on) { return store::read_standing(on, user, until); });
     const auto now = clock::now();
-    if (last.sync_active && is_fresh(last.sync_active->age, settings_.kept)) {
-        entry.active = last.sync_active->said;
-        entry.active_until = now + (settings_.kept - last.sync_active->age);
+    if (const auto& heard = last.sync_active; heard && is_fresh(heard->age, kept_for(heard->said))) {
+        entry.active = heard->said;
+        entry.active_until = now + (kept_for(heard->said) - heard->age);
     }
     if (last.spaces && is_fresh(last.spaces->age, settings_.kept)) {
         entry.spaces = last.spaces->said;
@@ -171,7 +175,7 @@ bool user_gate::ask_billing(const std::string& user, known& entry, store::databa
     if (!active && answer.what == outcome::away) return true;
     if (!active && answer.what == outcome::said) billing_.unusable(unreadable, now);
     entry.active = active.value_or(true);
-    entry.active_until = clock::now() + (active ? settings_.kept : user_service::pause);
+    entry.active_until = clock::now() + (active ? kept_for(*active) : user_service::pause);
     if (active)
         tables.run(until, [&](store::connection& on) { store::keep_sync_active(on, user, *active, until); });
     return *entry.active;

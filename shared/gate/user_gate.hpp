@@ -44,6 +44,10 @@ class user_gate {
     using clock = user_service::clock;
     explicit user_gate(user_gate_settings settings);
 
+    // How long a user whom billing calls inactive is refused without another question, unless all answers
+    // are kept for less: who has just paid goes on soon. A client is told to come again after it.
+    static constexpr std::chrono::seconds inactive_kept{30};
+
     // Statements that it uses, for the connection to prepare.
     [[nodiscard]] static std::span<const store::statement> statements() {
         return store::user_standing_statements();
@@ -87,6 +91,7 @@ class user_gate {
     user_gate_counts counts_;
 
     known& entry_of(const std::string& user);
+    [[nodiscard]] std::chrono::milliseconds kept_for(bool active) const;
     void forget_outdated();
     store::user_standing read_standing(const std::string& user, known& entry, store::database& tables,
                                        store::deadline until);

@@ -222,7 +222,7 @@ const std::array variables{
                  c.mana_auth_url = text.empty() ? std::string{} : read_base_url(text);
              }},
     variable{"GATE_CACHE", "duration", "5m",
-             "How long the answers of billing and membership service are remembered", secrecy::open,
+             "How long answers of billing (inactive: at most 30 s) and memberships are kept", secrecy::open,
              [](configuration& c, std::string_view text) { c.gate_cache = read_duration(text, 1s, 1h); }},
     variable{"MAX_CLOCK_SKEW", "duration", "24h",
              "How far ahead of the server a change's claimed time may lie", secrecy::open,
@@ -265,7 +265,8 @@ const std::array variables{
              secrecy::open,
              [](configuration& c, std::string_view text) { c.max_spaces = read_number(text, 1, 1000); }},
     variable{"MAX_REQUESTS", "number", "100",
-             "Requests a second of one user, for long and on all devices; 0: any number", secrecy::open,
+             "Requests a second of one user, for long; one device may have half of them; 0: any number",
+             secrecy::open,
              [](configuration& c, std::string_view text) { c.max_requests = read_number(text, 0, 100000); }},
     variable{
         "MAX_CONNECTIONS", "number", "100", "Open WebSockets and streams of one user on a hub", secrecy::open,

@@ -101,7 +101,8 @@ std::string_view home_user(const std::string& scope, const std::string& user) {
 
 records_too_large::records_too_large()
     : postgres_error(remedy::report, "the records that are touched are larger than " +
-                                         std::to_string(records_bytes / 1'000'000) + " MB together") {}
+                                         std::to_string(records_bytes / 1'000'000) +
+                                         " MB together: send fewer changes at a time") {}
 
 std::span<const statement> scope_statements() {
     static const std::array list{lock_statement,   records_statement, many_records_statement,

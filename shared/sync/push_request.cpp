@@ -148,6 +148,9 @@ void read_claims(change& read, const json_object& change) {
         read.hard_delete = true;
         return;
     }
+    if (fields == nullptr && data == nullptr && deleted == nullptr)
+        throw refused_alone{"malformed_field",
+                            read.op == operation::insert ? "data is missing" : "fields are missing"};
     if (read.op == operation::insert && data == nullptr) read.op = operation::update;
     if (fields != nullptr && read.op != operation::insert)
         read_fields(read, *fields);

@@ -130,6 +130,7 @@ TEST_F(compression, a_push_may_have_ten_megabytes_also_before_it_is_compressed) 
     const auto reply = push(gzipped(body + ' '));
     EXPECT_EQ(reply.status, 413);
     EXPECT_EQ(reply.error_code(), "body_too_large");
+    EXPECT_NE(reply.body.find("send fewer changes at a time"), std::string::npos) << reply.body;
 }
 
 TEST_F(compression, what_is_no_gzip_stream_is_refused_and_named) {

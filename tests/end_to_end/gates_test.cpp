@@ -29,6 +29,7 @@ class services {
   public:
     void set(const json::object& wish) { http_.post("/control", json::serialize(wish)); }
     void deactivate(const std::string& user) { set({{"inactive", {{user, true}}}}); }
+    void activate(const std::string& user) { set({{"inactive", {{user, false}}}}); }
     void join(const std::string& user, const json::array& spaces) {
         json::array memberships;
         for (const auto& space : spaces)
@@ -83,6 +84,19 @@ TEST_F(gates, who_has_not_paid_is_refused_and_nothing_is_stored) {
     EXPECT_EQ(refused.error_code(), "sync_inactive");
     EXPECT_EQ(phone.pull("tasks").status, 402);
     EXPECT_EQ(phone.http().get("/sync/todo/stream", phone.headers()).status, 402);
+}
+
+TEST_F(gates, who_has_not_paid_is_told_when_to_ask_again) {
+    around.deactivate(user);
+    device phone{token_of(user), "phone"};
+    auto headers = phone.headers();
+    headers.emplace_back("Origin: http://localhost:5173");
+    for (const char* const path : {"/sync/todo/pull?collection=tasks", "/sync/todo/stream"}) {
+        const auto refused = phone.http().get(path, headers);
+        EXPECT_EQ(refused.status, 402) << path;
+        EXPECT_EQ(refused.header("retry-after"), "30") << path;
+        EXPECT_NE(refused.header("access-control-expose-headers").find("Retry-After"), std::string::npos);
+    }
 }
 
 TEST_F(gates, billing_is_asked_once_for_all_workers) {
@@ -180,26 +194,57 @@ TEST_F(gates, who_asks_too_often_is_told_when_to_come_again) {
     EXPECT_EQ(other.pull("tasks").status, 200) << "one user's haste is nobody else's";
 }
 
-TEST(rate_of_requests, is_a_users_on_all_devices_and_for_all_workers) {
+TEST_F(gates, who_asks_in_a_loop_leaves_the_other_devices_of_its_user_theirs) {
+    const auto token = token_of(user);
+    device phone{token, "phone"};
+    device laptop{token, "laptop"};
+    int refused = 0; // until workers and nginx have both had enough of it
+    for (int asked = 0; asked < 6'000 && refused < 1'000; ++asked)
+        refused += phone.http().get("/sync/todo/pull", phone.headers()).status == 429 ? 1 : 0;
+    ASSERT_EQ(refused, 1'000);
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(laptop.pull("tasks").status, 200);
+}
+
+class rate_of_requests : public testing::Test {
+  protected:
+    rate_of_requests() {
+        settings["WORKERS"] = "2";
+        settings["MAX_REQUESTS"] = "1";
+    }
+
+    fastcgi_reply pull(const std::string& with, const std::string& client) {
+        return ask(settings["WORKER_SOCKET"], "GET", "/sync/todo/pull", with, "",
+                   {{"QUERY_STRING", "collection=tasks&since="}, {"HTTP_X_CLIENT_ID", client}});
+    }
+
     const scratch_folder folder;
-    auto settings = worker_settings(folder);
-    settings["WORKERS"] = "2";
-    settings["MAX_REQUESTS"] = "1";
+    std::map<std::string, std::string> settings = worker_settings(folder);
+    const std::string token = token_of(fresh("user"));
+};
+
+TEST_F(rate_of_requests, is_a_users_on_all_devices_and_for_all_workers) {
     worker_process worker{folder, settings};
     ASSERT_TRUE(worker.await_ready(2)) << worker.log();
-    const auto user = fresh("user");
-    const auto pull = [&](const std::string& whose, const std::string& client) {
-        return ask(worker.socket(), "GET", "/sync/todo/pull", token_of(whose), "",
-                   {{"QUERY_STRING", "collection=tasks&since="}, {"HTTP_X_CLIENT_ID", client}});
-    };
     fastcgi_reply reply;
     int taken = 0;
-    while (taken < 100 && (reply = pull(user, taken % 2 == 0 ? "phone" : "laptop")).status == 200) ++taken;
+    while (taken < 100 && (reply = pull(token, "device-" + std::to_string(taken % 4))).status == 200) ++taken;
     EXPECT_EQ(reply.status, 429) << reply.body;
     EXPECT_EQ(reply.headers["Retry-After"], "1");
-    EXPECT_GE(taken, 5) << "five seconds' worth at once";
+    EXPECT_GE(taken, 10) << "ten seconds' worth at once";
     EXPECT_LT(taken, 100);
-    EXPECT_EQ(pull(fresh("other"), "phone").status, 200);
+    EXPECT_EQ(pull(token_of(fresh("other")), "device-0").status, 200);
+}
+
+TEST_F(rate_of_requests, is_no_more_than_half_for_one_device) {
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready(2)) << worker.log();
+    fastcgi_reply reply;
+    int taken = 0;
+    while (taken < 100 && (reply = pull(token, "phone")).status == 200) ++taken;
+    EXPECT_EQ(reply.status, 429) << reply.body;
+    EXPECT_GE(taken, 5) << "a queue of five seconds of the user's rate at once";
+    EXPECT_LT(taken, 10);
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(pull(token, "laptop").status, 200);
 }
 
 // ---- with services that fail: a worker of its own, since it remembers for a while that they did ----
@@ -323,17 +368,64 @@ struct clear_result {
     void operator()(PGresult* result) const { PQclear(result); }
 };
 
-// What is known of a user was said an hour from now, as it looks when PostgreSQL's clock was set back.
-bool set_clock_back(const std::string& user) {
+// What is known of a user was said so much later than it was.
+bool shift_standing(const std::string& user, std::chrono::seconds later) {
     const std::unique_ptr<PGconn, finish_connection> conn{
         PQconnectdb(required_environment("MANA_TEST_OWNER_URL").c_str())};
-    const char* const values[] = {user.c_str()};
+    const std::string shift = std::to_string(later.count());
+    const char* const values[] = {user.c_str(), shift.c_str()};
     const std::unique_ptr<PGresult, clear_result> result{
         PQexecParams(conn.get(),
-                     "update sync_users set spaces_at = spaces_at + interval '1 hour', "
-                     "sync_active_at = sync_active_at + interval '1 hour' where user_id = $1",
-                     1, nullptr, values, nullptr, nullptr, 0)};
+                     "update sync_users set spaces_at = spaces_at + $2::interval, "
+                     "sync_active_at = sync_active_at + $2::interval where user_id = $1",
+                     2, nullptr, values, nullptr, nullptr, 0)};
     return std::string{PQcmdTuples(result.get())} == "1";
+}
+
+// As it looks when PostgreSQL's clock was set back by an hour.
+bool set_clock_back(const std::string& user) {
+    return shift_standing(user, 1h);
+}
+
+// What the second worker reads from PostgreSQL was said 25 s ago: it keeps that for five more.
+TEST_F(failing_services, who_has_just_paid_goes_on_after_half_a_minute) {
+    around.deactivate(user);
+    {
+        worker_process told{folder, settings};
+        ASSERT_TRUE(told.await_ready());
+        ASSERT_EQ(pull("").status, 402);
+    }
+    ASSERT_TRUE(shift_standing(user, -25s));
+    around.activate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 402) << "it is known for some seconds more";
+    EXPECT_TRUE(await([&] { return pull("").status == 200; }));
+    EXPECT_EQ(around.asked(billing_path(user)), 2);
+}
+
+TEST_F(failing_services, that_a_user_may_sync_is_known_for_longer) {
+    {
+        worker_process told{folder, settings};
+        ASSERT_TRUE(told.await_ready());
+        ASSERT_EQ(pull("").status, 200);
+    }
+    ASSERT_TRUE(shift_standing(user, -4min));
+    around.deactivate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    EXPECT_EQ(pull("").status, 200);
+    EXPECT_EQ(around.asked(billing_path(user)), 1);
+}
+
+TEST_F(failing_services, what_is_kept_for_less_is_asked_again_as_soon) {
+    settings["GATE_CACHE"] = "1s";
+    around.deactivate(user);
+    worker_process worker{folder, settings};
+    ASSERT_TRUE(worker.await_ready());
+    ASSERT_EQ(pull("").status, 402);
+    around.activate(user);
+    EXPECT_TRUE(await([&] { return pull("").status == 200; }));
 }
 
 TEST_F(failing_services, what_was_said_before_the_clock_was_set_back_is_asked_anew) {

@@ -111,11 +111,13 @@ TEST_F(publishing, a_push_is_told_once_on_the_channel_of_its_scope_and_once_in_t
     EXPECT_EQ(stream_entries_about(user), messages);
 }
 
-TEST_F(publishing, a_push_is_told_with_the_id_under_which_nginx_logged_its_request) {
-    ASSERT_EQ(phone.push({insert_of("t1", {{"n", 1}}, now)}).status, 200);
+TEST_F(publishing, a_push_is_told_with_the_id_that_its_answer_and_the_log_of_nginx_have) {
+    const auto reply = phone.push({insert_of("t1", {{"n", 1}}, now)});
+    ASSERT_EQ(reply.status, 200);
     const auto messages = listener.messages_about(user, 1);
     ASSERT_EQ(messages.size(), 1U);
     const auto id = json::value_to<std::string>(json::parse(messages[0]).at("request"));
+    EXPECT_EQ(reply.header("x-request-id"), id);
     const auto log = required_environment("MANA_TEST_RUN_DIR") + "/log/nginx-access.log";
     EXPECT_TRUE(await([&] { return content_of(log).find(" id=" + id) != std::string::npos; })) << id;
 }

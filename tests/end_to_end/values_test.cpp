@@ -260,6 +260,8 @@ INSTANTIATE_TEST_SUITE_P(
                        change_of("bad", R"("op":"update","fields":{"f":1})")},
         refused_change{"data_that_is_a_list", "malformed_field",
                        change_of("bad", R"("op":"insert","data":[])")},
+        refused_change{"insert_of_nothing", "malformed_field", change_of("bad", R"("op":"insert")")},
+        refused_change{"update_of_nothing", "malformed_field", change_of("bad", R"("op":"update")")},
         refused_change{"origin_that_is_no_text", "malformed_field",
                        change_of("bad", R"("op":"insert","origin":1,"data":{})")},
         refused_change{"long_id", "too_long", insert_with(noise(1'048'576), "")},
@@ -423,6 +425,7 @@ TEST_F(hostile_requests, that_touch_more_than_a_worker_can_hold_are_refused_whol
     const auto refused = push(body_of(touching));
     EXPECT_EQ(refused.status, 413) << refused.body;
     EXPECT_NE(refused.body.find("records_too_large"), std::string::npos) << refused.body;
+    EXPECT_NE(refused.body.find("send fewer changes at a time"), std::string::npos) << refused.body;
     touching.resize(6);
     EXPECT_EQ(push(body_of(touching)).status, 200) << "fewer at a time fit";
 }

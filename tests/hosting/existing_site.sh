@@ -119,6 +119,8 @@ expect_answer() { # WHAT STATUS ANSWER
     expect "$1" 1 '^vary: Origin, Accept-Encoding$' "$3"
     expect "$1" 1 "^access-control-allow-origin: $origin\$" "$3"
     expect "$1" 1 '^access-control-allow-credentials: true$' "$3"
+    expect "$1" 1 '^access-control-expose-headers: Retry-After, X-Request-Id$' "$3"
+    expect "$1" 1 '^x-request-id: [0-9a-f]{32}$' "$3"
 }
 
 expect_error() { # WHAT STATUS ANSWER
@@ -171,6 +173,7 @@ expect_error "no endpoint" 404 "$(ask after.test /sync/todo/nothing "${call[@]}"
 answer=$(ask after.test /sync/todo/stream "${call[@]}" -H 'Accept-Encoding: gzip' --max-time 2 2>/dev/null || true)
 expect "a stream" 1 '^HTTP/2 200' "$answer"
 expect "a stream" 0 '^content-encoding:' "$answer"
+expect "a stream" 1 '^x-request-id: [0-9a-f]{32}$' "$answer"
 expect "a stream" 1 'over HTTP/2"' "$answer"
 
 # With the workers gone, of whom this nginx knows.

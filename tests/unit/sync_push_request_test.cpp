@@ -210,6 +210,36 @@ std::string message_of_one(const std::string& rest) {
     return push.rejected.empty() ? "" : push.rejected.front().message;
 }
 
+TEST(sync_push_request, a_change_that_brings_nothing_names_what_is_missing) {
+    for (const char* const rest : {R"("op":"insert")", R"("op":"insert","data":null)",
+                                   R"("op":"insert","fields":null,"deletedAt":null)"}) {
+        EXPECT_EQ(code_of_one(rest), "malformed_field") << rest;
+        EXPECT_EQ(message_of_one(rest), "data is missing") << rest;
+    }
+    for (const char* const rest : {R"("op":"update")", R"("op":"update","fields":null)",
+                                   R"("op":"update","data":null,"deletedAt":"")"}) {
+        EXPECT_EQ(code_of_one(rest), "malformed_field") << rest;
+        EXPECT_EQ(message_of_one(rest), "fields are missing") << rest;
+    }
+    const auto push = read_body(R"({"changes":[{"table":"t","id":"bad","op":"update"},)"
+                                R"({"table":"t","id":"good","op":"insert","data":{"a":1}}]})");
+    EXPECT_EQ(push.changes.size(), 1U) << "it alone";
+}
+
+TEST(sync_push_request, what_is_there_and_empty_is_not_missing) {
+    for (const char* const rest : {R"("op":"update","fields":{})", R"("op":"update","data":{})",
+                                   R"("op":"insert","data":{})", R"("op":"insert","fields":{})"})
+        EXPECT_EQ(claims(rest), "") << rest;
+}
+
+TEST(sync_push_request, an_insert_without_data_is_read_as_an_update) {
+    const std::string fields = R"("fields":{"a":{"value":1,"at":"2026-01-31T09:00:00Z"}})";
+    EXPECT_EQ(claims(R"("op":"insert",)" + fields), "a=1@2026-01-31T09:00:00.000Z");
+    EXPECT_EQ(read_one(R"("op":"insert",)" + fields).changes.at(0).op, operation::update);
+    EXPECT_EQ(claims(R"("op":"insert","deletedAt":"2026-01-31T09:00:00.000Z")"),
+              claims(R"("op":"update","deletedAt":"2026-01-31T09:00:00.000Z")"));
+}
+
 TEST(sync_push_request, a_time_that_is_one_but_cannot_be_taken_is_refused_for_what_it_is) {
     for (const char* const time :
          {"9999-01-01T00:00:00.000Z", "9999-12-31T23:59:59-10:00", "0000-01-01T00:00:00+01:00"}) {
