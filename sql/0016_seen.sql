@@ -13,6 +13,10 @@ create index sync_changes_held on sync_changes (scope, app_id) where held is not
 -- before marked it: it may be so.
 alter table sync_records add column dropped boolean;
 
+-- A record that was written for a space which its author was no member of, and is kept for the author alone: it gives way
+-- to the space's as soon as the author is a member.
+alter table sync_records add column refused boolean not null default false;
+
 -- As in sql/0013, but for the names in holds: whoever is erased holds nothing any more.
 create function without_holds_of(held jsonb, erased text) returns jsonb
     language sql immutable

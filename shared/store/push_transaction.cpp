@@ -112,7 +112,6 @@ page_request page_wanted(const std::string& app, const sync::push_request& push,
     wanted.spaces_shared = terms.spaces_shared;
     wanted.spaces_known = terms.spaces_known;
     wanted.remembered = terms.remembered;
-    wanted.by_slow_clock = push.author_clock.has_value();
     return wanted;
 }
 
@@ -197,6 +196,7 @@ class push_attempt {
                                    records_);
         said_.emplace(push_.changes, author, begun_.receipt, records_, merged_.repairs);
         wanted_.said = &*said_;
+        wanted_.by_slow_clock = sync::is_slow_clock(push_.author_clock, begun_.receipt);
         keep_rejected();
         write_log();
         send_touched_records(in_, app_, who_.user, records_);

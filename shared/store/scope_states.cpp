@@ -21,7 +21,7 @@ from lock_scopes($1, $2, '{}'))"};
 constexpr statement records_statement{"read_records", R"(
 select record.scope, record.table_name, record.record_id, record.data::text, record.meta::text,
        (extract(epoch from record.tombstone) * 1000)::bigint, record.marked, true,
-       coalesce(record.dropped, record.marked)
+       coalesce(record.dropped, record.marked), record.refused
 from unnest($3::text[], $4::text[]) as wanted(table_name, record_id)
 cross join unnest($2::text[]) as home(scope)
 cross join lateral (
@@ -35,7 +35,7 @@ cross join lateral (
 constexpr statement many_records_statement{"read_many_records", R"(
 select scope, table_name, record_id, case when fits then data::text end, case when fits then meta::text end,
        (extract(epoch from tombstone) * 1000)::bigint, marked, fits,
-       coalesce(dropped, marked)
+       coalesce(dropped, marked), refused
 from (
     select record.*, sum(greatest(coalesce(bytes, octet_length(data::text) + octet_length(meta::text)),
                                      pg_column_size(data) + pg_column_size(meta))) over () <= $5::bigint as fits
@@ -52,15 +52,16 @@ from (
 // $1 app; then one array a column. A record whose fields only grew or changed is added to, so that of a large
 // record only what changed travels; one that lost fields is replaced.
 constexpr std::string_view write_records_sql = R"(
-insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted, bytes, dropped)
+insert into sync_records as held (scope, app_id, table_name, record_id, data, meta, tombstone, marked, deleted, bytes, dropped,
+                                  refused)
 select scope, $1, table_name, record_id, data::jsonb, meta::jsonb, tombstone::timestamptz, marked::boolean,
-       deleted::boolean, bytes::int, dropped::boolean
+       deleted::boolean, bytes::int, dropped::boolean, refused::boolean
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-            $11::text[])
-    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted, bytes, dropped)
+            $11::text[], $12::text[])
+    as touched(scope, table_name, record_id, data, meta, tombstone, marked, deleted, bytes, dropped, refused)
 on conflict (scope, app_id, table_name, record_id) do update
 set tombstone = excluded.tombstone, marked = excluded.marked, deleted = excluded.deleted, bytes = excluded.bytes,
-    dropped = excluded.dropped, )";
+    dropped = excluded.dropped, refused = excluded.refused, )";
 
 const statement& add_to_records() {
     static const std::string sql =
@@ -146,6 +147,7 @@ sync::record_map records_in(const rows& states, const std::string& user) {
             state.tombstone = sync::instant{std::chrono::milliseconds{states.number(row, 5)}};
         state.marked = states.boolean(row, 6);
         state.dropped = states.boolean(row, 8);
+        state.refused = states.boolean(row, 9);
         records.emplace(
             sync::record_key{scope, std::string(states.text(row, 1)), std::string(states.text(row, 2))},
             std::move(state));
@@ -166,7 +168,7 @@ void send_touched_records(transaction& in, const std::string& app, const std::st
         written.add({key.scope, key.table, key.record_id, std::move(stored.values), std::move(stored.meta),
                      state.tombstone ? std::optional(sync::to_text(*state.tombstone)) : std::nullopt,
                      state.marked ? "t" : "f", deleted ? "t" : "f", std::to_string(state.bytes),
-                     state.dropped ? "t" : "f"});
+                     state.dropped ? "t" : "f", state.refused ? "t" : "f"});
     }
     if (!added.empty()) in.send(add_to_records(), added.after({app}));
     if (!replaced.empty()) in.send(replace_records(), replaced.after({app}));

@@ -18,8 +18,8 @@ struct cursor {
     bool from_epoch = false;
     /// The cursor stays before rows that its client is to be shown again (held_rows.hpp), though it was shown
     /// all up to here. Said by "3", or "4" where `one_table`, how many microseconds lie between in twelve
-    /// digits, since when those rows are due (a second of the day by the server's clock, in five digits;
-    /// 99999: they are not), and "0".
+    /// digits, since when the first of those rows is due (a second of the day by the server's clock, in five
+    /// digits; 99999: they are not), and "0".
     std::optional<position> shown_until{};
     std::optional<std::chrono::seconds> due_since{};
     bool one_table = false; ///< of the table that was pulled, and not of all

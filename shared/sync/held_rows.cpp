@@ -14,15 +14,18 @@ constexpr std::chrono::seconds whole_day{86'400};
 } // namespace
 
 bool held_rows::settles(position row, const insert_hold& hold, instant now) {
+    if (at_once_) return true;
+    const auto due_at = hold.until + settling;
     const auto second =
         std::chrono::floor<std::chrono::seconds>(now - std::chrono::floor<std::chrono::days>(now));
-    const bool due = now >= hold.until + settling;
-    const auto waited = since_.due_since ? (second - *since_.due_since + whole_day) % whole_day : 0s;
-    if (at_once_ || (due && waited >= time_to_push)) return true;
-    if (!due)
-        due_since_.reset();
-    else if (!first_)
-        due_since_ = since_.due_since.value_or(second);
+    if (since_.due_since) {
+        // The cursor has a second of the day. A row that became due after that is another one.
+        const auto waited = (second - *since_.due_since + whole_day) % whole_day;
+        const bool was_due = due_at <= now - waited + 1s;
+        if (was_due && waited >= time_to_push) return true;
+        if (was_due) due_since_ = since_.due_since;
+    }
+    if (!due_since_ && now >= due_at) due_since_ = second;
     if (!first_) first_ = row;
     return false;
 }

@@ -32,7 +32,7 @@ namespace mana::sync {
 constexpr std::chrono::seconds settling{2};
 /// How long after it was shown when it was due a row is settled: meanwhile its client pushed what it had not
 /// pushed then, though its user types on without a pause, or a try fails.
-constexpr std::chrono::seconds time_to_push{30};
+constexpr std::chrono::seconds time_to_push{15};
 
 /// The held rows of one page, and where its cursor stays for them. Not thread-safe.
 class held_rows {
@@ -61,7 +61,7 @@ class held_rows {
     static constexpr std::chrono::hours longest_{240}; ///< that a cursor stays behind
     std::optional<position> first_;
     std::set<std::pair<std::string, std::string>> again_; ///< records with a held row
-    std::optional<std::chrono::seconds> due_since_;       ///< of those that wait; none: not of all
+    std::optional<std::chrono::seconds> due_since_;       ///< of those that wait; none: of none
 };
 
 /// The time with which a client is shown what is held, when it is told in the answer to its own push: what it

@@ -7,7 +7,6 @@
 #include <functional>
 #include <iterator>
 #include <map>
-#include <ranges>
 #include <set>
 #include <utility>
 
@@ -232,7 +231,8 @@ class record_growth {
 class push_merge {
   public:
     push_merge(const writer& author, const merge_terms& terms, record_map& records)
-        : author_(author), user_(author.user), client_(author.client), terms_(terms), records_(records) {}
+        : author_(author), user_(author.user), client_(author.client), own_scope_(scope_of_user(author.user)),
+          terms_(terms), records_(records) {}
 
     merge_outcome run(const std::vector<change>& changes) {
         pending_.reserve(changes.size());
@@ -260,6 +260,7 @@ class push_merge {
     const writer& author_;
     const shared_name user_; ///< the author's names, for all fields that win
     const shared_name client_;
+    const std::string own_scope_;
     const merge_terms& terms_;
     record_map& records_;
     std::vector<pending_change> pending_;
@@ -273,21 +274,23 @@ class push_merge {
     lost_fields lost_together_;      ///< of the change that lands
 
     void place(const change& given) {
-        const auto home = home_of(given, author_, records_);
+        auto home = home_of(given, author_, records_);
+        const bool is_own = home == own_scope_;
         const auto [place, is_new] =
-            records_.try_emplace({home, given.heading.table, given.heading.record_id});
+            records_.try_emplace({std::move(home), given.heading.table, given.heading.record_id});
         auto& [key, record] = *place;
-        if (is_new && home != scope_of_space(given.heading.space)) tell_of_refused_space(given);
+        if (is_own && (is_new || record.refused)) tell_of_refused_space(given, record);
         auto& pending = pending_.emplace_back(pending_change{&given, &key, &record, {}, false, {}});
         pending.writes.reserve(given.writes.size());
         for (const auto& write : given.writes) pending.writes.push_back({&write, write.at.value_or(epoch)});
     }
 
-    /// A record for a space that its author may not write is the author's own, and stays so: the space is
-    /// never shown what its members did not let in.
-    void tell_of_refused_space(const change& given) {
+    /// A record for a space that its author may not write is the author's own: the space is never shown what
+    /// its members did not let in.
+    void tell_of_refused_space(const change& given, record_state& record) {
         const auto& heading = given.heading;
         if (!author_.spaces || !is_shared_space(heading.space)) return;
+        record.refused = record.touched = true;
         out_.rejected.push_back(
             {given.index,
              heading.table,
@@ -302,9 +305,8 @@ class push_merge {
         const auto& heading = given.heading;
         out_.rejected.push_back(
             {given.index, heading.table, heading.record_id, code, std::move(message), {}});
-        const auto scope = scope_of_user(author_.user);
-        for (const auto& write : given.writes) keep(scope, heading, write, code);
-        keep_together(scope, heading, code);
+        for (const auto& write : given.writes) keep(own_scope_, heading, write, code);
+        keep_together(own_scope_, heading, code);
     }
 
     /// When inserts were made, by their author's clock: not much after what they claim or what comes before
@@ -317,9 +319,9 @@ class push_merge {
             if (pending.given->op == operation::insert) pending.made = made_after(before);
         }
         std::optional<instant> after;
-        if (terms_.author_clock && *terms_.author_clock > terms_.receipt - any_clock)
-            after = terms_.author_clock;
-        for (auto& pending : std::ranges::reverse_view(pending_)) {
+        if (is_slow_clock(terms_.author_clock, terms_.receipt)) after = terms_.author_clock;
+        for (auto place = pending_.rbegin(); place != pending_.rend(); ++place) {
+            auto& pending = *place;
             if (pending.given->op == operation::insert && after) made_before(pending.made, *after);
             for (const auto& write : pending.given->writes)
                 if (!write.from_insert && write.at && *write.at > terms_.receipt - any_clock)
@@ -553,9 +555,10 @@ class push_merge {
         if (record.dropped || terms_.since.from_epoch) return false;
         return std::ranges::any_of(pending.writes, [&](const pending_write& write) {
             const auto held = record.fields.find(write.field());
-            return write.given->from_insert && held != record.fields.end() && is_authors(held->second) &&
-                   !held->second.fresh && held->second.claimed == write.given->at &&
-                   held->second.value.is_same(write.given->value);
+            if (!write.given->from_insert || held == record.fields.end() || held->second.fresh) return false;
+            if (!is_authors(held->second))
+                return find_hold(held->second.holds, author_.user, author_.client) != nullptr;
+            return held->second.claimed == write.given->at && held->second.value.is_same(write.given->value);
         });
     }
 
@@ -724,6 +727,10 @@ class push_merge {
 
 } // namespace
 
+bool is_slow_clock(std::optional<instant> author_clock, instant receipt) {
+    return author_clock && *author_clock > receipt - any_clock;
+}
+
 change_heading bare(const change_heading& heading) {
     return {heading.table, heading.record_id, heading.schema_version, heading.space, std::nullopt, {}};
 }
@@ -732,12 +739,13 @@ std::string home_of(const change& given, const writer& author, const record_map&
     const auto& heading = given.heading;
     auto own = scope_of_user(author.user);
     if (!author.spaces) return own;
-    const auto lives_in = [&](const std::string& scope) {
-        return records.contains({scope, heading.table, heading.record_id});
-    };
-    if (lives_in(own)) return own;
-    for (const auto& space : *author.spaces)
-        if (lives_in(scope_of_space(space))) return scope_of_space(space);
+    record_key place{own, heading.table, heading.record_id};
+    const auto kept = records.find(place);
+    if (kept != records.end() && !kept->second.refused) return own;
+    for (const auto& space : *author.spaces) {
+        place.scope = scope_of_space(space);
+        if (records.contains(place)) return place.scope;
+    }
     const bool is_member = std::ranges::find(*author.spaces, heading.space) != author.spaces->end();
     return is_member && is_shared_space(heading.space) ? scope_of_space(heading.space) : own;
 }

@@ -33,7 +33,7 @@ struct merge_terms {
 };
 
 /// One row for the log, in the order of its position.
-struct log_row {
+struct log_row { // NOLINT(bugprone-exception-escape): see held_field
     std::string scope;
     change_heading heading;
     operation op = operation::update;
@@ -71,8 +71,12 @@ struct merge_outcome {
 };
 
 /// The home of a change among the scopes that its author writes: where the record already lives (own scope
-/// first), else the scope it names; if its author is no member there, its own scope (SPEC §6).
+/// first), else the scope it names; if its author is no member there, its own scope (SPEC §6). A record that
+/// is kept there for that reason gives way as soon as its author is a member.
 std::string home_of(const change& given, const writer& author, const record_map& records);
+
+/// Whether it is the clock of an author, and not so far behind that it is some other time.
+bool is_slow_clock(std::optional<instant> author_clock, instant receipt);
 
 /// The heading of what an author is told of a record: what is held was written by others too, so the pusher's
 /// actor and origin do not go with it.

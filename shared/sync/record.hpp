@@ -79,7 +79,8 @@ const insert_hold* find_hold(const insert_holds& holds, std::string_view user, s
 /// Adds a hold, or makes that of the same client last as long.
 void add_hold(insert_holds& holds, const insert_hold& hold);
 
-struct held_field {
+// A small_vector allocates where it is moved only if allocators differ.
+struct held_field { // NOLINT(bugprone-exception-escape)
     value_text value;
     std::optional<instant> claimed; ///< as the client said it, however far ahead; none: an untimed insert
     instant compared; ///< what later claims are compared with (claimed, or capped, or the epoch)
@@ -131,6 +132,8 @@ struct record_state {
     /// It is marked for another reason than a dotted path: some client was made to drop it, with what its
     /// user wrote there and did not push yet.
     bool dropped = false;
+    /// It was written for a space that its author was no member of, and is kept for the author alone.
+    bool refused = false;
 
     bool replaced = false; ///< fields were taken out: what is stored must be replaced, not added to
     bool touched = false;  ///< anything changed that must be stored

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <ranges>
 #include <stdexcept>
 
 namespace mana::sync {
@@ -100,7 +99,8 @@ std::vector<said_elsewhere> said_once::sift(std::span<const page_row> rows) {
     }
     std::vector<said_elsewhere> sifted;
     sifted.reserve(rows.size());
-    for (const auto& row : std::ranges::reverse_view(rows)) {
+    for (auto place = rows.rbegin(); place != rows.rend(); ++place) {
+        const auto& row = *place;
         auto& behind = records.at({row.table, row.record_id});
         auto* pushed = find(row);
         sifted.push_back(pushed == nullptr && behind.count == 1 && !needs_a_look(row)

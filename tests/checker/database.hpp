@@ -52,6 +52,8 @@ class database {
     /// Of PostgreSQL's own log: the next commit needs a new one.
     void end_segment();
 
+    /// As if a minute had passed for all rows that are held for who inserted their records.
+    void let_holds_pass();
     /// From now on commits wait for a synchronous standby, that there is none of; or not any more.
     void await_a_standby(bool wanted);
 

@@ -39,6 +39,10 @@ class run {
     void carry_out(int threads);
     /// Syncs every device until nothing changes. Throws std::runtime_error where that does not come about.
     void settle(int threads);
+    /// Whether a device's cursor stays before rows that it is to be shown again; and, once they are due, has
+    /// them shown.
+    [[nodiscard]] bool any_is_held_back() const;
+    void settle_held(int threads);
 
     /// Changes so far, and whether the plan is carried out. Thread-safe.
     [[nodiscard]] int made() const { return made_; }

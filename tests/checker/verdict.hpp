@@ -59,6 +59,10 @@ class verdict {
     void tell_story(const std::string& record, const std::vector<holder>& holders);
     void tell_of_follower(int user, const std::string& record);
     [[nodiscard]] std::string scope_of(int user, const std::string& record) const;
+    /// Whether a user, or any, wrote a space's record while no member: what was kept of that for the user
+    /// alone is shown to the user's devices beside what the space has.
+    [[nodiscard]] bool keeps_its_own(int user, const std::string& record) const;
+    [[nodiscard]] bool anyone_keeps_its_own(const std::string& record) const;
 
     run& run_;
     const outside& services_;

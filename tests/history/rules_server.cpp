@@ -38,9 +38,15 @@ std::string rules_server::push(const caller& who, const std::string& body) {
     const auto until = who.client.empty() ? newest_ : own_until;
     const writer author{who.user, who.client, spaces_of(who.user)};
     said_once said{request.changes, author, now_, records, merged.repairs};
-    auto page = read(
-        {who, {}, request.since, false, own_until, until, push_page_rows, request.author_clock.has_value()},
-        said);
+    auto page = read({who,
+                      {},
+                      request.since,
+                      false,
+                      own_until,
+                      until,
+                      push_page_rows,
+                      is_slow_clock(request.author_clock, now_)},
+                     said);
     auto told = said.repairs(std::move(merged.repairs));
     std::vector<shown_change> first;
     std::ranges::transform(told, std::back_inserter(first), shown);
@@ -81,6 +87,7 @@ std::optional<record_state> rules_server::state(const record_key& key) const {
     state.tombstone = row.tombstone;
     state.marked = row.marked;
     state.dropped = row.dropped;
+    state.refused = row.refused;
     return state;
 }
 
@@ -111,6 +118,7 @@ void rules_server::store(const record_key& key, const record_state& state, const
     row.tombstone = state.tombstone;
     row.marked = state.marked;
     row.dropped = state.dropped;
+    row.refused = state.refused;
 }
 
 void rules_server::append(log_row row, const caller& who) {

@@ -49,6 +49,7 @@ class rules_server : public server {
         std::optional<sync::instant> tombstone;
         bool marked = false;
         bool dropped = false;
+        bool refused = false;
         std::string home_user;
     };
     struct page_request {

@@ -411,7 +411,7 @@ values ($1, $2, 'notes', $3, 'insert', '{"a":1}', 'importer', $4) returning id)"
         take_all_up(on_, terms, spaces);
         return member.pull(on_, "notes", "").server_changes.size() == 1 &&
                reason(std::string(foreign.text(0, 0))).empty() &&
-               phone_.pull(on_, "notes", "").server_changes.size() == 2;
+               phone_.pull(on_, "notes", "").server_changes.size() == 1;
     }));
 }
 

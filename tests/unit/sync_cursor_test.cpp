@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <gtest/gtest.h>
+#include <optional>
 #include <string>
 
 namespace mana::sync {
@@ -20,6 +21,32 @@ TEST(sync_cursor, comes_back_as_it_was_handed_out) {
             const cursor handed{at("2026-01-31T09:00:00Z", micros), from_epoch};
             EXPECT_EQ(parse_since(to_text(handed)), handed) << to_text(handed);
         }
+}
+
+TEST(sync_cursor, that_stays_before_what_is_shown_again_comes_back_too) {
+    const auto stays = at("2026-01-31T09:00:00Z", 123456us);
+    for (const bool one_table : {false, true})
+        for (const std::optional<std::chrono::seconds> due :
+             {std::optional<std::chrono::seconds>{}, {0s}, {86'399s}}) {
+            const cursor handed{
+                .at = stays, .shown_until = stays + 90s, .due_since = due, .one_table = one_table};
+            EXPECT_EQ(parse_since(to_text(handed)), handed) << to_text(handed);
+            EXPECT_LT(to_text(handed), to_text(cursor{stays + 1us})) << "texts sort as positions";
+            EXPECT_GT(to_text(handed), to_text(cursor{stays - 1us}));
+        }
+}
+
+TEST(sync_cursor, with_other_digits_behind_the_sixth_is_another_hosts) {
+    for (const auto* digits : {"20", "3", "30", "300000000000000000x0", "5000000000000999990"})
+        EXPECT_FALSE(parse_since("2026-01-31T09:00:10.123456" + std::string(digits) + "Z").shown_until)
+            << digits;
+    EXPECT_EQ(parse_since("2026-01-31T09:00:10.12345620Z").at, at("2026-01-31T09:00:00Z", 123456us));
+}
+
+TEST(sync_cursor, a_clock_in_its_place_has_three_digits) {
+    EXPECT_EQ(clock_in_since("2026-01-31T09:00:10.123Z"), parse_instant("2026-01-31T09:00:10.123Z"));
+    EXPECT_FALSE(clock_in_since("2026-01-31T09:00:10.123456Z"));
+    EXPECT_FALSE(clock_in_since("2026-01-31T09:00:10.123+01:00"));
 }
 
 TEST(sync_cursor, has_six_digits) {

@@ -630,9 +630,12 @@ TEST_F(merge, a_record_for_a_foreign_space_is_refused_there_and_its_authors_own)
     EXPECT_EQ(outcome.rows[0].heading.space, "s9") << "as it was given";
     EXPECT_TRUE(outcome.lost.empty());
 
+    const auto later = [&] { return update(set("f", "2", "09:00") + R"(},"spaceId":"s9","x":{)"); };
+    EXPECT_EQ(push("A", "09:01", later()).rejected.size(), 1U) << "as often as it is written";
     spaces_ = {"s1", "s9"};
-    push("A", "09:01", update(set("f", "2", "09:00") + R"(},"spaceId":"s9","x":{)"));
-    EXPECT_EQ(value("f"), "2") << "who becomes a member later keeps it where it is";
+    const auto as_member = push("A", "09:02", later());
+    EXPECT_TRUE(as_member.rejected.empty());
+    EXPECT_EQ(as_member.rows.at(0).scope, "s:s9") << "and no more when the author has become a member";
 }
 
 TEST_F(merge, last_write_wins_across_the_authors_of_a_space) {
