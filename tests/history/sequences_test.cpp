@@ -4,7 +4,9 @@
 #include "tests/history/device.hpp"
 #include "tests/history/server.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <gtest/gtest.h>
 #include <initializer_list>
 #include <memory>
@@ -490,6 +492,29 @@ TEST_F(sequences, h23_a_change_that_cannot_be_stored_is_refused_alone) {
     expect_all("good2", R"({"content":"two"})", {&a_});
     expect_all("good3", R"({"content":"three"})", {&a_});
     EXPECT_FALSE(a_.holds("nul") || a_.holds("huge"));
+}
+
+// Few bytes.
+
+TEST_F(sequences, a_queue_of_thousands_of_ones_own_edits_is_answered_in_a_few_bytes) {
+    constexpr int records = 200; // the first push has all of them, and no edit
+    constexpr int edits = 3'000;
+    constexpr std::size_t most_bytes = 2'000;
+    at(a_, -1h);
+    for (int i = 0; i < records; ++i)
+        a_.add("n" + std::to_string(i), R"({"title":"","content":"some text of usual length","done":false})");
+    for (int i = 0; i < edits; ++i) {
+        a_.at(start_ - 1h + i * 500ms);
+        a_.edit("n" + std::to_string(i % records), R"({"title":"edit )" + std::to_string(i) + R"("})");
+    }
+    at(a_, 0ms);
+    std::size_t longest = 0;
+    while (a_.queued() > 0) longest = std::max(longest, to_json_text(a_.push()).size());
+    std::printf("the longest answer to a batch of 200 has %zu bytes\n", longest);
+    EXPECT_LT(longest, most_bytes);
+    b_.sync();
+    expect_all("n0", R"({"title":"edit 2800","content":"some text of usual length","done":false})",
+               {&a_, &b_});
 }
 
 } // namespace
