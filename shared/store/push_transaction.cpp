@@ -157,7 +157,7 @@ std::vector<announced_scope> announcement_of(const std::vector<sync::log_row>& w
     for (auto& [scope, announced] : by_scope) {
         auto& tables = announced.committed.tables;
         std::ranges::sort(tables);
-        tables.erase(std::ranges::unique(tables).begin(), tables.end());
+        tables.erase(std::unique(tables.begin(), tables.end()), tables.end());
         shorten(tables);
         announced.committed.scope = scope;
         all.push_back(std::move(announced));

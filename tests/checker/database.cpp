@@ -100,9 +100,11 @@ void database::command(const char* sql) {
 
 void database::let_holds_pass() {
     command(R"(
-update sync_changes
+begin read write; -- whatever sessions have as default
+update public.sync_changes
 set held = (select jsonb_agg(hold || '{"until":"2020-01-01T00:00:00.000Z"}') from jsonb_array_elements(held) as hold)
-where held is not null)");
+where held is not null;
+commit)");
 }
 
 void database::await_a_standby(bool wanted) {

@@ -1,16 +1,20 @@
 // The push transaction against the real PostgreSQL: what lands, what does not, and who can see it.
+#include "shared/sync/held_rows.hpp"
 #include "tests/integration/store_fixture.hpp"
 
 #include <cstdlib>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <vector>
 
 namespace mana::tests {
 namespace {
 
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 using store::connection;
 
 device a_device(const std::string& user = fresh("user"), const std::string& client = "a") {
@@ -366,6 +370,48 @@ TEST(page, of_many_scopes_goes_on_where_one_has_more_than_its_share) {
     ASSERT_EQ(log.size(), 400U);
     EXPECT_EQ(read_all(on, bob, {}), log);
     EXPECT_EQ(read_all(on, bob, {"a", "b"}), log);
+}
+
+// What replaces an insert is shown to the client that inserted with a later time (SPEC §3 rule 5).
+
+TEST(insert_holds, keep_the_inserters_cursor_until_they_are_settled) {
+    static constexpr store::statement let_them_pass{"let_them_pass", R"(
+update sync_changes
+set held = (select jsonb_agg(hold || '{"until":"2020-01-01T00:00:00.000Z"}') from jsonb_array_elements(held) as hold)
+where user_id = $1 and held is not null returning id)"};
+    auto on = connect();
+    const auto user = fresh("user");
+    const device inserter{{user, "inserter", {}}, "todo"};
+    const device other{{user, "other", {}}, "todo"};
+    const device third{{user, "third", {}}, "todo"};
+    inserter.push(on, {R"("table":"n","id":"1","op":"insert","data":{"x":1})"});
+    const auto since = sync::to_text(inserter.pull(on, "n", "").synced_until);
+    const auto a_second_ago = std::chrono::floor<milliseconds>(std::chrono::system_clock::now()) - 1s;
+    other.push(on, {R"("table":"n","id":"1","op":"update","fields":{"x":{"value":2,"at":")" +
+                    sync::to_text(a_second_ago) + "\"}}"});
+    const auto shown_at = [](const sync::answer& page) { return changes_in(page).at(0).fields.at(0).at; };
+
+    EXPECT_EQ(shown_at(third.pull(on, "n", since)), a_second_ago);
+    EXPECT_FALSE(third.pull(on, "n", since).synced_until.shown_until);
+    auto page = inserter.pull(on, "n", since);
+    EXPECT_GT(shown_at(page), a_second_ago) << "its insert may bear a later time there";
+    EXPECT_LE(shown_at(page), a_second_ago + 5s);
+    ASSERT_TRUE(page.synced_until.shown_until);
+    EXPECT_FALSE(page.synced_until.due_since);
+
+    third.push(on, {update_of("n", "2", "x", "1")});
+    page = inserter.pull(on, "n", sync::to_text(page.synced_until));
+    EXPECT_EQ(page.server_changes.size(), 2U) << "the row once more, and what is new";
+    EXPECT_EQ(run_once(connect_as_superuser({let_them_pass}), let_them_pass, {user}).count(), 1);
+    page = inserter.pull(on, "n", sync::to_text(page.synced_until));
+    EXPECT_EQ(page.server_changes.size(), 1U) << "what was shown meanwhile is not shown again";
+    ASSERT_TRUE(page.synced_until.due_since);
+    auto later = page.synced_until;
+    later.due_since = (*later.due_since + 24h - sync::time_to_push - 1s) % 24h;
+    page = inserter.pull(on, "n", sync::to_text(later));
+    EXPECT_GT(shown_at(page), a_second_ago + 50s) << "beyond all that an unknown clock may show";
+    EXPECT_FALSE(page.synced_until.shown_until);
+    EXPECT_TRUE(inserter.pull(on, "n", sync::to_text(page.synced_until)).server_changes.empty());
 }
 
 TEST(spaces, are_read_and_written_by_members_and_by_no_one_else) {
