@@ -159,15 +159,15 @@ outcome play(const plan& planned, const manner& how, const server_parts& server)
     const auto took = since(began);
     await_recovery(devices, 0, after);
     devices.settle(how.threads);
-    const auto kept = server.kept();
     if (devices.any_is_held_back()) {
-        if (kept != nullptr)
-            kept->let_holds_pass();
+        if (const auto passing = server.kept())
+            passing->let_holds_pass();
         else
             std::this_thread::sleep_for(holds_last);
         devices.settle_held(how.threads);
     }
 
+    const auto kept = server.kept();
     verdict judged{devices, services, book, kept.get(), prefix};
     judged.judge();
     judged.judge_told(outages.all());
