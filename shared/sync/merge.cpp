@@ -89,6 +89,7 @@ class growing_row {
     /// field from it, so that its data are what it brought.
     void is_no_insert() { op_ = operation::update; }
     void is_told() { told_ = true; }
+    [[nodiscard]] bool is_told_already() const { return told_; }
     void is_held_for(const insert_hold& hold) { add_hold(held_, hold); }
     [[nodiscard]] bool empty() const { return !members_; }
 
@@ -534,8 +535,17 @@ class push_merge {
                 win(pending, write, row);
             }
         }
+        if (row.is_told_already()) end_quiet(pending);
         if (!row.empty()) out_.rows.push_back(row.finish());
         keep_together(pending.key->scope, pending.given->heading, "older");
+    }
+
+    /// Its author is shown the whole row.
+    static void end_quiet(const pending_change& pending) {
+        for (const auto& write : pending.writes)
+            if (const auto held = pending.record->fields.find(write.field());
+                held != pending.record->fields.end())
+                held->second.quiet = false;
     }
 
     static void mark(record_state& record) {

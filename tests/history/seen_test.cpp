@@ -7,7 +7,7 @@
 // - a jump: a field showed what it ends with, and then something older;
 // - a time ahead: a field is shown with a later time than it claimed, more than a second after now.
 //
-// MANA_TEST_SEED plays one history and tells it; MANA_TEST_HISTORIES sets how many of each kind.
+// MANA_TEST_SEED plays one history and tells it; MANA_TEST_SEEN sets how many of each kind.
 #include "tests/history/device.hpp"
 #include "tests/history/rules_server.hpp"
 
@@ -544,7 +544,7 @@ const std::vector<milliseconds> wrong_clocks{0ms, 0ms, 20s, -45s, -10min, 7min, 
 tally play_all(const kind_of_editing& kind) {
     const auto only = number_from("MANA_TEST_SEED", 0);
     const auto first = only != 0 ? only : 1;
-    const auto count = number_from("MANA_TEST_HISTORIES", only != 0 ? 1 : 300);
+    const auto count = number_from("MANA_TEST_SEEN", only != 0 ? 1 : 300);
     const bool names_faults = number_from("MANA_TEST_NAME_FAULTS", 0) != 0;
     tally all;
     int differing = 0;
