@@ -30,7 +30,8 @@ fields_of_row fields_in(const page_row& row) {
     object_reader members;
     for (members.read(row.data); members.next();) {
         if (!is_field(members.name())) continue;
-        const bool held = row.only_objects && !is_dotted(members.name()) && !can_have_parts(members.value());
+        const bool held = (row.only_objects || row.readers.contains(members.name())) &&
+                          !is_dotted(members.name()) && !can_have_parts(members.value());
         (held ? fields.held : fields.said).emplace(members.name());
     }
     return fields;

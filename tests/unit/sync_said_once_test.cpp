@@ -62,6 +62,12 @@ TEST(said_once_by_a_page, is_a_delete_of_all_before_it) {
               "nothing |  | title");
 }
 
+TEST(said_once_by_a_page, is_not_what_its_reader_wrote_last_of_all) {
+    auto again = row(R"({"title":"a","color":"red","rec":{}})");
+    again.readers = {"title", "rec"};
+    EXPECT_EQ(left_of_pull({again}), "color,rec") << "an object may have been replaced around a part";
+}
+
 TEST(said_once_by_a_page, what_cannot_be_read_is_left_as_it_is) {
     said_once said;
     const auto elsewhere = said.sift(std::vector{row("[1]"), row(R"({"title":"a"})")});
